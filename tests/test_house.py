@@ -1,0 +1,178 @@
+"""The house rules: one environment in two forms, clean notebooks, a whole book, a true README."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fwrnn_core.batch.catalog import book_pages
+from fwrnn_core.cli import build_parser
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8"))
+
+
+def name_of(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found, requirement
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {name_of(name): version for name, version in pairs}
+
+
+def test_conda_users_get_what_pyproject_asks_for() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    *conda, pip = environment["dependencies"]
+    assert f"python{PROJECT['project']['requires-python']}" in conda
+    assert "pip" in conda
+    extras = ",".join(sorted(PROJECT["project"]["optional-dependencies"]))
+    assert pip == {"pip": ["--constraint constraints.txt", f"--editable .[{extras}]"]}
+    assert (
+        f"--constraint constraints.txt --editable '.[{extras}]'" in (ROOT / "Makefile").read_text()
+    )
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = PROJECT["project"]
+    wanted = [
+        *project["dependencies"],
+        *(r for rs in project["optional-dependencies"].values() for r in rs),
+    ]
+    pinned = constraints()
+    assert [name for name in map(name_of, wanted) if name not in pinned] == []
+    assert pinned["torch"] == "2.13.0"
+    assert not [version for version in pinned.values() if "+" in version]
+
+
+def test_the_optimizer_alone_needs_little() -> None:
+    """torch and numpy are heavy; tqdm and filelock have no dependencies (torch brings filelock)."""
+    needed = {"torch", "numpy", "tqdm", "filelock"}
+    assert set(map(name_of, PROJECT["project"]["dependencies"])) == needed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_source_is_clean(path: Path) -> None:
+    notebook = read(path)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not [c for c in code if c["outputs"] or c["execution_count"]], "clear its outputs"
+    assert "widgets" not in notebook["metadata"]
+    parameters = [c for c in code if "parameters" in c["metadata"].get("tags", [])]
+    assert len(parameters) == 1, "one cell tagged `parameters`"
+    assert set(notebook["metadata"].get("fwrnn", {})) <= {"data", "records", "modules"}
+    assert notebook["cells"][0]["cell_type"] == "markdown", "begins with its title"
+    assert "".join(notebook["cells"][0]["source"]).startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_figures_have_alt_text_and_caption(path: Path) -> None:
+    for cell in read(path)["cells"]:
+        about = cell["metadata"].get("mystnb", {})
+        if "figure" in about or "image" in about:
+            assert len(about["image"]["alt"].split()) > 3, cell["source"]
+            assert len(about["figure"]["caption"].split()) > 3, cell["source"]
+
+
+def test_figure_names_are_unique_in_the_book() -> None:
+    names = [
+        cell["metadata"]["mystnb"]["figure"]["name"]
+        for path in NOTEBOOKS
+        for cell in read(path)["cells"]
+        if "figure" in cell["metadata"].get("mystnb", {})
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_the_table_of_contents_names_every_page_once() -> None:
+    pages = list(book_pages(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))))
+    assert len(pages) == len(set(pages))
+    files = [*NOTEBOOKS, *(ROOT / "book").rglob("*.md")]
+    assert set(pages) == {p.relative_to(ROOT).with_suffix("").as_posix() for p in files}
+
+
+def test_the_readme_s_code_runs() -> None:
+    """In a process of its own, as a reader would run it."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"loss \d\.\d+, agreement ", done.stdout)
+
+
+def commands() -> list[str]:
+    """Every `fwrnn` command that the README and the pages tell a reader to type."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").rglob("*.md")]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("fwrnn ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_in_the_pages_exist(command: str) -> None:
+    arguments = shlex.split(command, comments=True)[1:]
+    assert build_parser().parse_args(arguments).handler
+
+
+def test_links_of_the_readme_lead_to_files() -> None:
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text("utf-8")
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_versions_agree() -> None:
+    version = PROJECT["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == version
+    source = (ROOT / "fwrnn_core/__init__.py").read_text("utf-8")
+    assert f'__version__ = "{version}"' in source
+
+
+def test_a_lower_layer_never_imports_a_higher_one() -> None:
+    layers = [
+        {"errors", "paths"},
+        {"data", "models", "optim"},
+        {"training"},
+        {"experiments"},
+        {"theory", "figures", "explorer", "reports", "claims"},
+        {"batch"},
+        {"book"},
+        {"cli", "__main__"},
+    ]
+    level = {name: number for number, names in enumerate(layers) for name in names}
+    package = ROOT / "fwrnn_core"
+    upward = []
+    for path in package.rglob("*.py"):
+        part = path.relative_to(package).with_suffix("").parts[0]
+        if part == "__init__":
+            continue
+        assert part in level, f"say in which layer {part} lies"
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if module == "fwrnn_core":
+                names = [f"fwrnn_core.{a.name}" for a in node.names if a.name in level]
+            for name in [*names, *([module] if module else [])]:
+                pieces = name.split(".")
+                ours = pieces[0] == "fwrnn_core" and len(pieces) > 1
+                if ours and level.get(pieces[1], 0) > level[part]:
+                    upward.append(f"{path.relative_to(ROOT)}: {name}")
+    assert upward == []
