@@ -1,0 +1,167 @@
+"""RecurrentNet: torch's own modules inside, the same numbers on every backend."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.models import RecurrentNet, detach, kernels
+
+MODULES = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS = sorted(MODULES)
+
+
+def last_hidden(cell: str, rnn: nn.RNNBase, x: Tensor) -> Tensor:
+    state = rnn(x)[1]
+    return (state[0] if cell == "lstm" else state)[-1]
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_state_dict_and_outputs_are_those_of_torch(fused: str, cell: str, layers: int) -> None:
+    twin = MODULES[cell](5, 11, layers, batch_first=True)
+    net = RecurrentNet(5, 11, 3, cell=cell, num_layers=layers)
+    net.rnn.load_state_dict(twin.state_dict())
+    twin.load_state_dict(net.rnn.state_dict())
+    x = torch.randn(7, 9, 5)
+    expected = net.head(last_hidden(cell, twin, x))
+    assert torch.allclose(net(x), expected, atol=5e-6)
+    net(x).square().sum().backward()
+    ours = [p.grad for p in net.rnn.parameters()]
+    theirs = torch.autograd.grad(
+        net.head(last_hidden(cell, twin, x)).square().sum(), list(twin.parameters())
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_chunks_with_carried_state_are_the_whole_sequence(
+    fused: str, cell: str, layers: int
+) -> None:
+    net = RecurrentNet(2, 6, 3, cell=cell, num_layers=layers)
+    x = torch.randn(4, 10, 2)
+    state = None
+    for chunk in x.split(3, dim=1):
+        output, state = net.step(chunk, state)
+    assert torch.allclose(output, net(x), atol=1e-6)
+    # History attached: the last chunk's gradient reaches the first one's weights as in one go.
+    whole = torch.autograd.grad(net(x).sum(), list(net.parameters()))
+    chunked = torch.autograd.grad(output.sum(), list(net.parameters()))
+    for a, b in zip(chunked, whole, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_detach_cuts_the_history(cell: str) -> None:
+    net = RecurrentNet(2, 6, 1, cell=cell)
+    first = torch.randn(4, 5, 2, requires_grad=True)
+    _, state = net.step(first)
+    output, _ = net.step(torch.randn(4, 5, 2), detach(state))
+    assert torch.autograd.grad(output.sum(), first, allow_unused=True)[0] is None
+    _, state = net.step(first)
+    output, _ = net.step(torch.randn(4, 5, 2), state)
+    assert torch.autograd.grad(output.sum(), first)[0].abs().sum() > 0
+
+
+def test_sigmoid_head_gives_probabilities() -> None:
+    linear, sigmoid = (RecurrentNet(2, 6, 1, head=head) for head in ("linear", "sigmoid"))
+    sigmoid.load_state_dict(linear.state_dict())
+    x = torch.randn(4, 5, 2)
+    assert torch.allclose(sigmoid(x), torch.sigmoid(linear(x)))
+
+
+def test_batch_norm_acts_on_the_last_state_alone() -> None:
+    plain, normed = RecurrentNet(2, 6, 1), RecurrentNet(2, 6, 1, batch_norm=True)
+    normed.load_state_dict(plain.state_dict(), strict=False)
+    x = torch.randn(8, 5, 2)
+    hidden = plain.rnn(x)[1][-1]
+    batch = (hidden - hidden.mean(0)) / torch.sqrt(hidden.var(0, correction=0) + 1e-5)
+    output, state = normed.step(x)
+    assert torch.allclose(output, plain.head(batch), atol=1e-5)
+    assert torch.allclose(state[-1], hidden, atol=1e-6)
+    normed.eval()
+    running = hidden.mean(0) * 0.1, 0.9 + 0.1 * hidden.var(0)
+    expected = plain.head((hidden - running[0]) / torch.sqrt(running[1] + 1e-5))
+    assert torch.allclose(normed(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_uniform_initial_states_are_drawn_anew_and_repeat_with_the_seed(cell: str) -> None:
+    x = torch.zeros(500, 1, 1)
+
+    def outputs(seed: int) -> list[Tensor]:
+        torch.manual_seed(3)
+        generator = torch.Generator().manual_seed(seed)
+        net = RecurrentNet(1, 24, 2, cell=cell, initial_state="uniform", generator=generator)
+        return [net(x) for _ in range(2)]
+
+    first, again, other = outputs(1), outputs(1), outputs(2)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], other[0])
+
+
+def test_uniform_initial_states_have_the_published_range() -> None:
+    net = RecurrentNet(1, 128, 1, initial_state="uniform")
+    with torch.no_grad():  # a cell that shows its state: h_1 = tanh(h_0)
+        for p in net.rnn.parameters():
+            p.zero_()
+        net.rnn.weight_hh_l0.copy_(torch.eye(128))
+    start = torch.atanh(net.step(torch.zeros(400, 1, 1))[1].detach())
+    bound = math.sqrt(3 / 256)
+    assert start.abs().max() <= bound * (1 + 1e-5)
+    assert start.abs().max() > 0.999 * bound
+    assert abs(start.mean()) < 0.002
+    assert math.isclose(start.std().item(), bound / math.sqrt(3), rel_tol=0.01)
+
+
+def test_published_parameter_counts() -> None:
+    def count(net: nn.Module) -> int:
+        return sum(p.numel() for p in net.parameters())
+
+    assert count(RecurrentNet(1, 128, 10)) == 128 + 128 * 128 + 2 * 128 + 1290
+    assert count(RecurrentNet(9, 80, 1)) == 80 * (9 + 80 + 2) + 81
+    assert count(RecurrentNet(9, 80, 1, cell="lstm")) == 4 * 80 * (9 + 80 + 2) + 81
+    assert count(RecurrentNet(9, 80, 1, cell="gru")) == 3 * 80 * (9 + 80 + 2) + 81
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_reference_backend_differentiates_twice(cell: str) -> None:
+    net, x = RecurrentNet(2, 4, 1, cell=cell), torch.randn(3, 4, 2)
+    with kernels.use_backend("reference"):
+        slopes = torch.autograd.grad(net(x).square().sum(), net.parameters(), create_graph=True)
+    curvature = torch.autograd.grad(sum(v.square().sum() for v in slopes), list(net.parameters()))
+    assert all(v.isfinite().all() for v in curvature)
+    assert any(v.abs().sum() > 0 for v in curvature)
+
+
+def test_a_net_in_float64_runs_in_float64() -> None:
+    net = RecurrentNet(2, 4, 1).double()
+    assert net(torch.randn(3, 4, 2, dtype=torch.float64)).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cell": "elman"}, "cell"),
+        ({"head": "softmax"}, "head"),
+        ({"initial_state": "ones"}, "initial state"),
+        ({"num_layers": 0}, "num_layers must be an integer of at least 1"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RecurrentNet(2, 4, 1, **arguments)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5), (0, 4, 2), (3, 0, 2)])
+def test_wrong_inputs_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"takes \[N, T, 2\]"):
+        RecurrentNet(2, 4, 1)(torch.zeros(shape))
