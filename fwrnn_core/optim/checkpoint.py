@@ -1,0 +1,51 @@
+"""What a saved optimizer state must have in common with the optimizer that loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fwrnn_core.errors import ConfigError
+
+VERSION = 1
+
+
+def signature(groups: Sequence[Mapping[str, Any]], **settings: str) -> dict[str, Any]:
+    """Version, settings and parameter shapes, as saved and compared."""
+    shapes = [[list(p.shape) for p in group["params"]] for group in groups]
+    return {"version": VERSION, **settings, "shapes": shapes}
+
+
+def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequence[Any]) -> None:
+    """Raise :class:`ConfigError` unless ``state_dict`` fits an optimizer of signature ``mine``."""
+    saved = state_dict.get("frank_wolfe")
+    if saved is None or "outer" not in state_dict:
+        raise ConfigError("not the state_dict of a FrankWolfe optimizer: no 'frank_wolfe' entry")
+    if saved["version"] != VERSION:
+        raise ConfigError(
+            f"optimizer state of version {saved['version']!r}, this package reads {VERSION}"
+        )
+    if len(saved["shapes"]) != len(mine["shapes"]):
+        raise ConfigError(
+            f"the state has {len(saved['shapes'])} parameter groups, this optimizer "
+            f"{len(mine['shapes'])}: build it with the same groups in the same order"
+        )
+    for i, (theirs, ours) in enumerate(zip(saved["shapes"], mine["shapes"], strict=True)):
+        if theirs != ours:
+            raise ConfigError(
+                f"parameter group {i} has shapes {ours}, the state was saved with {theirs}: build "
+                "the optimizer with the same parameters in the same order"
+            )
+    for i, (theirs, ours) in enumerate(zip(state_dict["param_groups"], groups, strict=True)):
+        names = theirs.get("param_names"), ours.get("param_names")
+        if None not in names and names[0] != names[1]:
+            raise ConfigError(
+                f"parameter group {i} holds {names[1]}, the state was saved with {names[0]}"
+            )
+    if any(group["inner_step"] for group in state_dict["param_groups"]):
+        for key, value in mine.items():
+            if key != "shapes" and saved[key] != value:
+                raise ConfigError(
+                    f"the state stands in the middle of an inner loop with {key} = "
+                    f"{saved[key]!r}, this optimizer has {value!r}"
+                )

@@ -1,0 +1,400 @@
+"""The two-loop Frank-Wolfe optimizer as a :class:`torch.optim.Optimizer`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import (
+    checkpoint,
+    diagnostics,
+    distributed,
+    gradients,
+    inner,
+    native,
+    options,
+    whole_loop,
+)
+from fwrnn_core.optim.adaptive import AdaptiveRadius, make_adaptive
+from fwrnn_core.optim.balls import Norm
+from fwrnn_core.optim.outer import Outer, OuterFactory
+from fwrnn_core.optim.schedule import StepSize, rule
+from fwrnn_core.optim.solvers import ProjectedGradient, VertexSteps, make_solver
+from fwrnn_core.optim.trust_region import TrustRegion
+
+Group = dict[str, Any]
+
+#: Attributes that deepcopy and pickle carry along.
+_COPIED = (
+    "scope", "step_size", "trajectory", "nonfinite", "solver", "adaptive", "track", "process_group",
+    "skipped", "updates", "_ratio", "_inside_anchored", "_outer", "_rules",
+)  # fmt: skip
+
+
+class FrankWolfe(Optimizer):
+    """Walk K Frank-Wolfe steps in a ball around the weights, then feed the walk to an optimizer.
+
+    Algorithm 1 of Yue, Li, Saligrama and Zhang (2020): around ω_t, for k = 1 … K,
+    s_k = argmin over the ball of ⟨s, ∇F(ω_t + Δ_{k−1})⟩ and Δ_k = (1 − γ_k) Δ_{k−1} + γ_k s_k; then
+    −Δ_K/δ is handed as gradient to the outer optimizer, at ω_t. Each :meth:`step` after a
+    ``backward()`` is one inner step on a fresh minibatch; every K-th one ends with the outer
+    update. A closure runs the whole loop on its own minibatch.
+
+    Args:
+        params: parameters, named parameters or groups. A group may set its own ``lr``, ``radius``,
+            ``inner_steps``, ``norm``, ``gradient_momentum``, ``maximize`` and any option of the
+            outer optimizer (``weight_decay``, ``betas``, …).
+        lr: learning rate of the outer optimizer, > 0.
+        radius: δ > 0, in units of the weights; ``None`` means δ = lr. When a scheduler changes a
+            group's lr, δ moves in proportion, from the next loop on.
+        inner_steps: K ≥ 1, minibatches (gradient evaluations) per outer update.
+        norm: p ≥ 1 of the ball (``math.inf`` too), ``"spectral"``, ``"nuclear"`` or
+            ``"newton-schulz"`` (spectral without SVD); non-matrices then get p = 2.
+        scope: ``"tensor"``, one ball per parameter tensor, or ``"global"``, one ball around all
+            parameters (p-norms only).
+        step_size: γ_k: ``"1/k"``, ``"2/(k+1)"`` or a callable k ↦ γ with γ(1) = 1, γ in [0, 1].
+        trajectory: ``"paper"`` takes gradient k at ω_t + Δ_{k−1}, inside the ball; ``"released"``
+            at ω_t + Σ_{i<k} Δ_i, as the authors' code does, up to K − 1 radii away.
+        outer: callable ``(params, lr=…)`` that makes a torch optimizer, or ``None`` for
+            ω ← ω + Δ_K.
+        gradient_momentum: β of the running mean β·d + (1 − β)·g that replaces the gradient within
+            one inner loop (stochastic Frank-Wolfe with averaging, Mokhtari et al. 2020); 0 is off.
+        maximize: ascend instead of descend.
+        solver: ``"frank-wolfe"``, ``"projected-gradient"``, ``"trust-region"``, or an instance of
+            :class:`ProjectedGradient` or :class:`TrustRegion` with its options. The trust region
+            needs ``norm=2``, ``scope="global"`` and :meth:`step` with a closure; K then bounds its
+            conjugate-gradient steps.
+        adaptive: ``None``, ``"agreement"``, ``"ratio"`` or an :class:`AdaptiveRadius`.
+        track: extra diagnostics, any of ``"gap"`` (Frank-Wolfe gap of every inner step; one inner
+            product) and ``"angle"`` (between Δ_K and the first negative gradient; one buffer).
+        nonfinite: what a NaN or infinite gradient does. ``"raise"``: :class:`NonFiniteGradient`,
+            with weights and state untouched. ``"skip"``: the minibatch is dropped and counted in
+            :attr:`skipped`, and the loop waits for the next one. Under a GradScaler it is always
+            ``"skip"``.
+        process_group: workers that walk on minibatches of their own and average Δ_K once per loop
+            (``torch.distributed.group.WORLD`` for all). A convex combination of points of the ball
+            stays in the ball. The first worker's weights are taken over by all; a dropped minibatch
+            then counts as the vertex 0, so that workers stay in step.
+
+    Raises:
+        ConfigError: a value out of range, at construction.
+
+    >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    >>> opt = FrankWolfe([w], lr=0.5, inner_steps=2, outer=None)
+    >>> for _ in range(2):
+    ...     opt.zero_grad()
+    ...     w.square().sum().backward()
+    ...     opt.step()
+    >>> w
+    Parameter containing:
+    tensor([2.7000, 3.6000], requires_grad=True)
+    """
+
+    # GradScaler then hands over its verdict instead of leaving step() out, so that skipped inner
+    # steps can be counted.
+    _step_supports_amp_scaling = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        radius: float | None = None,
+        inner_steps: int = 5,
+        norm: Norm = 2,
+        scope: str = "tensor",
+        step_size: StepSize = "1/k",
+        trajectory: str = "paper",
+        outer: OuterFactory | None = torch.optim.Adam,
+        *,
+        gradient_momentum: float = 0.0,
+        maximize: bool = False,
+        solver: str | VertexSteps | ProjectedGradient | TrustRegion = "frank-wolfe",
+        adaptive: str | AdaptiveRadius | None = None,
+        track: Collection[str] = (),
+        nonfinite: str = "raise",
+        process_group: Any = None,
+    ) -> None:
+        options.choice("scope", scope, options.SCOPES)
+        options.choice("trajectory", trajectory, options.TRAJECTORIES)
+        options.choice("nonfinite", nonfinite, options.NONFINITE)
+        for item in track:
+            options.choice("track", item, options.TRACKED)
+        rule(step_size)
+        self.scope = scope
+        self.step_size = step_size
+        self.trajectory = trajectory
+        self.nonfinite = nonfinite
+        self.solver = make_solver(solver, step_size)
+        self.adaptive = make_adaptive(adaptive)
+        self.track = frozenset(track)
+        self.process_group = process_group
+        #: Minibatches dropped for non-finite gradients, and outer updates made.
+        self.skipped = 0
+        self.updates = 0
+        self._ratio = math.nan
+        self._inside_anchored = False
+        self._walker = native.Walker()
+        self._outer: Outer | None = None
+        plan = self.solver, self.adaptive, scope, trajectory, self.track
+        self._rules = inner.make_rules(*plan, shared=process_group is not None)
+        defaults = {
+            "lr": lr,
+            "radius": radius,
+            "inner_steps": inner_steps,
+            "norm": norm,
+            "gradient_momentum": gradient_momentum,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+        if outer is not None:
+            self._outer = Outer(outer, self.param_groups)
+            for key in self._outer.options:
+                self.defaults[key] = self._outer.optimizer.defaults[key]
+        for group in self.param_groups:
+            options.check_names(group, self._outer.options if self._outer else ())
+        whole_loop.check(self.solver, self.param_groups, scope)
+        if scope == "global":
+            options.check_global(self.param_groups)
+        if process_group is not None:
+            every = [p for group in self.param_groups for p in group["params"]]
+            own = [{key: group[key] for key in options.OWN} for group in self.param_groups]
+            distributed.share_start(process_group, every, {**self._settings(), "groups": own})
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add parameters; they join the walk at the next inner step.
+
+        Raises:
+            ConfigError: as at construction.
+        """
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            self._prepare(group)
+        except ConfigError:
+            self.param_groups.pop()
+            raise
+
+    def _prepare(self, group: Group) -> None:
+        options.check_group(group, self.step_size)
+        options.check_adaptive(self.adaptive, group["inner_steps"])
+        group.update(
+            reference_lr=float(group["lr"]),
+            radius_scale=1.0,
+            inner_step=0,
+            loop_radius=0.0,
+            signal=math.nan,
+        )
+        if self._outer is not None:
+            options.check_names(group, self._outer.options)
+            if self.scope == "global":
+                options.check_global(self.param_groups)
+            self._outer.add_group(group)
+
+    @property
+    def outer(self) -> Optimizer | None:
+        """The outer optimizer, for its own hooks and state; ``None`` for the plain update."""
+        return self._outer.optimizer if self._outer is not None else None
+
+    @property
+    def inner_step(self) -> int:
+        """Inner steps done since the last outer update, 0 … K − 1 (the largest of the groups)."""
+        return max(group["inner_step"] for group in self.param_groups)
+
+    def agreement(self) -> Tensor:
+        """‖Δ_K‖/δ of the last completed loop: one float64 entry per ball, in parameter order.
+
+        1 when all K vertices are the same, about 1/√K when they are random; NaN for a tensor that
+        took no part yet. With ``scope="global"`` there is one ball, hence one entry.
+        """
+        return diagnostics.agreement(self.param_groups, self.state, self.scope)
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What the last completed loop did, as plain numbers and lists.
+
+        ``updates``, ``skipped`` and ``inner_step`` are counts; ``radius`` is the δ that the
+        next loop of each group will have, ``loop_radius`` that of its last one; ``agreement`` is
+        :meth:`agreement`. With ``track``: ``gap``, per ball the Frank-Wolfe gap
+        ⟨Δ_{k−1}, ∇⟩ + δ‖∇‖_q at each of the K gradients (in units of the loss), and ``angle``, per
+        ball the degrees between Δ_K and the first negative gradient. With an adaptive radius:
+        ``signal``, what it last reacted to.
+        """
+        return diagnostics.summary(self)
+
+    @contextmanager
+    def anchored(self) -> Iterator[None]:
+        """Put ω_t in place of ω_t + Δ_k, to evaluate or save the model; undone on leaving.
+
+        Outside an inner loop (:attr:`inner_step` = 0) the weights are ω_t already. Changes made to
+        the weights inside are lost on leaving, and :meth:`step` raises ``RuntimeError``.
+        """
+        if self._inside_anchored:
+            yield
+            return
+        moved = [p for group in self.param_groups for p in inner.active(group, self.state)]
+        kept = [p.detach().clone() for p in moved]
+        self._inside_anchored = True
+        try:
+            with torch.no_grad():
+                for p in moved:
+                    p.copy_(self.state[p]["anchor"])
+            yield
+        finally:
+            self._inside_anchored = False
+            with torch.no_grad():
+                for p, w in zip(moved, kept, strict=True):
+                    p.copy_(w)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One inner step with the gradients at hand, or with a closure the whole loop.
+
+        Args:
+            closure: clears the gradients, computes the loss on one fixed minibatch, calls
+                ``backward()`` and returns the loss. It is called K times (for the trust region see
+                :class:`TrustRegion`), and once more under ``adaptive="ratio"``.
+
+        Returns:
+            The closure's loss at ω_t, or ``None`` without a closure.
+
+        Raises:
+            NonFiniteGradient: under ``nonfinite="raise"``.
+            ConfigError: a sparse gradient; a closure with groups of different K; a solver or radius
+                rule that needs a closure, without one.
+            WorkerLost: another worker of the process group is gone.
+            RuntimeError: inside :meth:`anchored`, or a closure in the middle of a loop.
+        """
+        if self._inside_anchored:
+            raise RuntimeError("step() inside anchored(): leave the block first")
+        if closure is not None:
+            return self._whole_loop(closure)
+        by_ratio = self.adaptive is not None and self.adaptive.signal == "ratio"
+        if by_ratio or isinstance(self.solver, TrustRegion):
+            raise ConfigError(
+                "solver='trust-region' and adaptive='ratio' compare losses on one minibatch: call "
+                "step(closure)"
+            )
+        finished = self._inner_step()
+        if finished:
+            self._close(finished)
+            self._update(finished)
+        return None
+
+    def _whole_loop(self, closure: Callable[[], Any]) -> Any:
+        if self.inner_step:
+            raise RuntimeError(
+                f"step(closure) runs a whole loop, but {self.inner_step} inner steps of another "
+                "are done; finish it with step() after backward()"
+            )
+        counts = {group["inner_steps"] for group in self.param_groups}
+        if len(counts) > 1:
+            raise ConfigError(f"step(closure) needs one K for all groups, got {sorted(counts)}")
+        if isinstance(self.solver, TrustRegion):
+            loss, finished, predicted = whole_loop.trust_region(self, closure)
+        else:
+            loss, finished = whole_loop.evaluate(self, closure, counts.pop())
+            predicted = None
+        if finished:
+            self._close(finished)
+            if self.adaptive is not None and self.adaptive.signal == "ratio":
+                self._ratio = whole_loop.decrease_ratio(self, closure, loss, predicted)
+            self._update(finished)
+        return loss
+
+    def _inner_step(self) -> list[inner.Loop] | None:
+        """Advance every loop by one vertex: those that reached K; None for a dropped minibatch."""
+        parts = [gradients.collect(g, getattr(self, "grad_scale", None)) for g in self.param_groups]
+        if self.process_group is None and not any(part.params for part in parts):
+            return []
+        if not self._usable(gradients.measure(parts, self._rules.plain)):
+            if self.process_group is None:
+                return None
+            parts = [inner.Part(group, [], []) for group in self.param_groups]
+        # One ball around all groups makes one loop of them; else each group walks on its own.
+        loops = [parts] if self.scope == "global" else [[part] for part in parts]
+        for loop in loops:
+            inner.advance(loop, self.state, self._rules, self._walker)
+        return [loop for loop in loops if inner.complete(loop)]
+
+    def _usable(self, lengths: list[float]) -> bool:
+        # GradScaler sets found_inf, and grad_scale above, for the time of one step.
+        fine = gradients.usable(lengths, getattr(self, "found_inf", None), self.nonfinite)
+        self.skipped += not fine
+        return fine
+
+    def _close(self, finished: list[inner.Loop]) -> None:
+        """Δ_K of the loops that reached K, over all workers, and what it tells the radius."""
+        if self.process_group is not None:
+            for loop in finished:
+                inner.average_over_workers(loop, self.state, self.process_group)
+        for loop in finished:
+            inner.close(loop, self.state, self._rules)
+
+    def _update(self, finished: list[inner.Loop]) -> None:
+        """One outer update with all loops that reached K."""
+        parts = [part for loop in finished for part in loop]
+        if self.adaptive is not None:
+            for loop in finished:
+                diagnostics.adapt(loop, self.scope, self.adaptive, self._ratio)
+        if self._outer is None:
+            for part in parts:
+                if part.params:
+                    alpha = -part.group["loop_radius"]
+                    torch._foreach_add_(part.params, part.directions, alpha=alpha)
+        else:
+            params = [p for part in parts for p in part.params]
+            directions = [r for part in parts for r in part.directions]
+            self._outer.update(self.param_groups, params, directions)
+        for part in parts:
+            inner.reset(part)
+        self.updates += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that :meth:`load_state_dict` needs, exact in the middle of an inner loop.
+
+        Beside torch's ``state`` and ``param_groups``: ``"outer"``, the outer optimizer's own
+        ``state_dict``, and ``"frank_wolfe"``, counters and what must match on loading.
+        """
+        own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
+        outer = self.outer.state_dict() if self.outer is not None else None
+        return {**super().state_dict(), "outer": outer, "frank_wolfe": own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a :meth:`state_dict`, also of the middle of a loop, without rounding.
+
+        As in torch, tensors are cast to the dtype and device of their parameter.
+
+        Raises:
+            ConfigError: the dictionary is of another optimizer or version, its parameters have
+                other shapes, names or another order, or it stands in the middle of a loop with
+                other settings. Nothing is changed then.
+        """
+        checkpoint.check(state_dict, self._settings(), self.param_groups)
+        # Copies: a live state_dict shares its tensors with the optimizer that it came from.
+        super().load_state_dict(copy.deepcopy(state_dict))
+        if self.outer is not None:
+            self.outer.load_state_dict(copy.deepcopy(state_dict["outer"]))
+        own = state_dict["frank_wolfe"]
+        self.updates, self.skipped = own["updates"], own["skipped"]
+
+    def _settings(self) -> dict[str, Any]:
+        kinds = {"solver": type(self.solver).__name__, "outer": type(self.outer).__name__}
+        return checkpoint.signature(
+            self.param_groups, scope=self.scope, trajectory=self.trajectory, **kinds
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch keeps hooks and wrapped methods out of copies; so do we, and add what is ours.
+        ours = {k: v for k, v in self.__dict__.items() if k in _COPIED}
+        return {**super().__getstate__(), **ours}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._walker = native.Walker()  # holds addresses of tensors: never copied

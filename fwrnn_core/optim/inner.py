@@ -1,0 +1,304 @@
+"""The inner loop: the state of every parameter, and what one minibatch does to it.
+
+Per parameter the state holds ``anchor`` (ω_t), ``direction`` (R, with Δ_k = −δ·scale(k)·R),
+``active`` (it has a vertex in the loop under way) and, where asked for, ``gradient_average``,
+``first_gradient`` and the recorded diagnostics. Per group, ``inner_step`` counts the vertices and
+``loop_radius`` is the δ that the loop began with: a ball does not change while one walks in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from ctypes import CDLL
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import distributed, native, walk
+from fwrnn_core.optim.adaptive import AdaptiveRadius
+from fwrnn_core.optim.balls import Ball, ball_for
+from fwrnn_core.optim.options import check_global, radius
+from fwrnn_core.optim.solvers import ProjectedGradient, Solver, VertexSteps
+from fwrnn_core.optim.trust_region import TrustRegion
+
+State = MutableMapping[Tensor, dict[str, Any]]
+
+
+@dataclass
+class Part:
+    """One group's share of a minibatch: the parameters with a gradient, and its 2-norms.
+
+    The state dictionaries of these parameters, and the active ones that have no gradient this
+    time, are filled in as the step goes; looking them up once is what makes it fast.
+    """
+
+    group: dict[str, Any]
+    params: list[Tensor]
+    grads: list[Tensor]
+    sizes: walk.Lengths = field(default_factory=lambda: walk.Lengths([], []))
+    own: list[dict[str, Any]] = field(default_factory=list)
+    directions: list[Tensor] = field(default_factory=list)
+    idle: list[Tensor] = field(default_factory=list)
+    kernels: CDLL | None = None  # set where the gradients are fit for the C kernels
+    closed: bool = False  # −Δ_K/δ is in ``directions`` and measured
+
+
+Loop = list[Part]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stays the same over all inner steps of an optimizer."""
+
+    solver: Solver | None  # None: a trust region, which writes −Δ_K/δ itself
+    scope: str
+    trajectory: str
+    record: frozenset[str]
+    shared: bool  # Δ_K is averaged over workers
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but Algorithm 1 is asked for: what the C kernels do."""
+        return not self.record and not self.shared and type(self.solver) is VertexSteps
+
+
+def make_rules(
+    solver: VertexSteps | ProjectedGradient | TrustRegion,
+    adaptive: AdaptiveRadius | None,
+    scope: str,
+    trajectory: str,
+    track: frozenset[str],
+    shared: bool,
+) -> Rules:
+    """The rules that an optimizer's options amount to.
+
+    Raises:
+        ConfigError: the released trajectory of another solver than Frank-Wolfe.
+    """
+    if trajectory == "released" and not isinstance(solver, VertexSteps):
+        raise ConfigError("trajectory='released' is the authors' Frank-Wolfe walk only")
+    by_ratio = adaptive is not None and adaptive.signal == "ratio"
+    record = track | {"first_gradient"} if "angle" in track or by_ratio else track
+    stepwise = None if isinstance(solver, TrustRegion) else solver
+    return Rules(stepwise, scope, trajectory, record, shared)
+
+
+def active(group: dict[str, Any], state: State) -> list[Tensor]:
+    """The group's parameters that have a vertex in the loop under way."""
+    return [p for p in group["params"] if p in state and state[p].get("active")]
+
+
+def complete(loop: Sequence[Part]) -> bool:
+    """Whether the K-th inner step is done."""
+    return loop[0].group["inner_step"] >= loop[0].group["inner_steps"]
+
+
+def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Walker) -> None:
+    """One inner step of groups that share a counter: R of every ball, then the weights."""
+    solver = rules.solver
+    assert solver is not None
+    k = loop[0].group["inner_step"] + 1
+    if k == 1:
+        begin(loop, rules.scope)
+    for part in loop:
+        part.group["inner_step"] = k
+    if loop[0].kernels is not None and walker.advance(loop, state, rules):
+        return
+    for part in loop:
+        group = part.group
+        part.own = join(part.params, state, group["inner_steps"])
+        part.directions = [own["direction"] for own in part.own]
+        if group["gradient_momentum"]:
+            _average(part)
+        if k == 1 and "first_gradient" in rules.record:
+            _keep_first(part, state)
+        if len(part.params) < len(group["params"]):
+            present = set(part.params)
+            part.idle = [p for p in active(group, state) if p not in present]
+            if part.idle:
+                solver.rest([state[p]["direction"] for p in part.idle], k)
+    _turn(loop, rules, solver)
+    scale = solver.mix(k).scale
+    for part in loop:
+        if part.group["inner_steps"] > 1:
+            _move(part, state, scale, k, rules.trajectory)
+
+
+def begin(loop: Sequence[Part], scope: str) -> None:
+    """Fix the balls of a loop before its first vertex."""
+    if scope == "global":
+        check_global([part.group for part in loop])
+    for part in loop:
+        part.group["loop_radius"] = radius(part.group)
+
+
+def join(params: Sequence[Tensor], state: State, inner_steps: int) -> list[dict[str, Any]]:
+    """The parameters' states; those with their first gradient of the loop get an anchor and an
+    empty walk."""
+    owns = [state[p] for p in params]
+    new = [(p, own) for p, own in zip(params, owns, strict=True) if not own.get("active")]
+    if not new:
+        return owns
+    for p, own in new:
+        own["active"] = True
+        own.pop("gradient_average", None)
+        if "direction" not in own:
+            own["direction"] = torch.empty_like(p)
+        if inner_steps > 1 and "anchor" not in own:
+            own["anchor"] = torch.empty_like(p)
+    torch._foreach_zero_([own["direction"] for _, own in new])
+    if inner_steps > 1:  # K = 1 ends where it begins
+        torch._foreach_copy_([own["anchor"] for _, own in new], [p for p, _ in new])
+    return owns
+
+
+def _average(part: Part) -> None:
+    """Replace the gradients by their running mean over the loop (and their norms with them)."""
+    beta = part.group["gradient_momentum"]
+    for i, (own, g) in enumerate(zip(part.own, part.grads, strict=True)):
+        if "gradient_average" in own:
+            own["gradient_average"].lerp_(g, 1 - beta)
+        else:
+            own["gradient_average"] = g.clone()
+        part.grads[i] = own["gradient_average"]
+    part.sizes = walk.lengths(part.grads)
+
+
+def _keep_first(part: Part, state: State) -> None:
+    """Gradients at ω_t; a parameter without one had a zero gradient there."""
+    for p in part.group["params"]:
+        state[p].pop("first_gradient", None)
+    for own, g in zip(part.own, part.grads, strict=True):
+        own["first_gradient"] = g.clone()
+
+
+def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
+    """R_{k−1} → R_k for every ball."""
+    group = loop[0].group
+    if rules.scope == "global":
+        together = Part(group, [], [])
+        for part in loop:
+            together.own += part.own
+            together.grads += part.grads
+            together.directions += part.directions
+            together.sizes.values.extend(part.sizes.values)
+        if together.own:
+            _turn_ball(ball_for(group["norm"], 1), together, rules, solver)
+        return
+    for part in loop:
+        if not part.params:
+            continue
+        if part.group["norm"] == 2 and type(solver) is VertexSteps and "gap" not in rules.record:
+            # The common case in two fused calls; otherwise ball by ball.
+            step = solver.mix(part.group["inner_step"])
+            walk.add_unit_gradients(part.grads, part.sizes, part.directions, step)
+            continue
+        for j, own in enumerate(part.own):
+            alone = Part(part.group, [], [part.grads[j]], own=[own])
+            alone.directions.append(part.directions[j])
+            alone.sizes.values.append(part.sizes.values[j])
+            _turn_ball(ball_for(part.group["norm"], part.grads[j].dim()), alone, rules, solver)
+
+
+def _turn_ball(ball: Ball, part: Part, rules: Rules, solver: Solver) -> None:
+    """R_{k−1} → R_k for the tensors of ``part``, which share one ball."""
+    k, delta, sizes = part.group["inner_step"], part.group["loop_radius"], part.sizes.values
+    if "gap" in rules.record:
+        if getattr(ball, "p", None) == 2:
+            gap = delta * math.hypot(*sizes)
+        else:
+            gap = delta * float(ball.dual_norm(walk.gather(part.grads)))
+        if k > 1:
+            gap -= delta * solver.mix(k - 1).scale * walk.inner_product(part.directions, part.grads)
+        own = part.own[0]
+        own["gaps"] = [*(own.get("gaps", []) if k > 1 else []), gap]
+    solver.update(ball, part.grads, sizes, part.directions, k, delta)
+
+
+def _move(part: Part, state: State, scale: float, k: int, trajectory: str) -> None:
+    """Put the weights where the next gradient is taken; after the last vertex, back to ω_t.
+
+    Weights are written in place: cuDNN's flat RNN weights stay flat."""
+    idle = [state[p] for p in part.idle]
+    params = part.params + part.idle
+    if not params:
+        return
+    directions = part.directions + [own["direction"] for own in idle]
+    last = k >= part.group["inner_steps"]
+    if last or (trajectory == "paper" and k > 1):  # at k = 1 the weights are at ω_t already
+        torch._foreach_copy_(params, [own["anchor"] for own in part.own + idle])
+    if not last:
+        torch._foreach_add_(params, directions, alpha=-part.group["loop_radius"] * scale)
+
+
+def average_over_workers(loop: Sequence[Part], state: State, group: distributed.Group) -> None:
+    """Replace every walk by the mean over the workers; ω_t is the same on all of them already.
+
+    A parameter that some worker has no gradient for is 0 there; one that none has rests.
+    """
+    for part in loop:
+        params = [p for p in part.group["params"] if p.requires_grad]
+        moving = [bool(state[p].get("active")) for p in params]
+        join(params, state, part.group["inner_steps"])
+        used = distributed.average(group, [state[p]["direction"] for p in params], moving)
+        for p, anyone in zip(params, used, strict=True):
+            state[p]["active"] = anyone
+
+
+def close(loop: Sequence[Part], state: State, rules: Rules) -> None:
+    """Turn R into −Δ_K/δ, in place, and note what the loop did in every ball.
+
+    Afterwards the parts hold all parameters that walked, and their directions."""
+    if loop[0].closed:
+        return
+    for part in loop:
+        part.params = active(part.group, state)
+        part.own = [state[p] for p in part.params]
+        part.directions = [own["direction"] for own in part.own]
+        scale = rules.solver.mix(part.group["inner_step"]).scale if rules.solver else 1.0
+        if scale != 1 and part.directions:
+            torch._foreach_mul_(part.directions, scale)
+    for ball, own, directions in balls(loop, rules.scope):
+        if getattr(ball, "p", None) == 2:
+            length = math.hypot(*walk.norms(directions))
+        else:
+            length = float(ball.norm(walk.gather(directions)))
+        own[0]["agreement"] = length
+        if "gap" in rules.record:
+            own[0]["gap"] = own[0].pop("gaps", [])
+        if "angle" in rules.record:
+            own[0]["angle"] = _angle(directions, [o.get("first_gradient") for o in own])
+
+
+def balls(
+    loop: Sequence[Part], scope: str
+) -> Iterator[tuple[Ball, list[dict[str, Any]], list[Tensor]]]:
+    """The balls of a closed loop: states and directions of the parameters in each."""
+    if scope == "tensor":
+        for part in loop:
+            for own, r in zip(part.own, part.directions, strict=True):
+                yield ball_for(part.group["norm"], r.dim()), [own], [r]
+    elif every := [own for part in loop for own in part.own]:
+        directions = [r for part in loop for r in part.directions]
+        yield ball_for(loop[0].group["norm"], 1), every, directions
+
+
+def _angle(directions: list[Tensor], first: Collection[Tensor | None]) -> float:
+    """Degrees between Δ_K and −(first gradient); NaN where either is zero."""
+    pairs = [(r, g) for r, g in zip(directions, first, strict=True) if g is not None]
+    lengths = math.hypot(*walk.norms(directions)) * math.hypot(*walk.norms([g for _, g in pairs]))
+    if lengths == 0:
+        return math.nan
+    cosine = walk.inner_product([r for r, _ in pairs], [g for _, g in pairs]) / lengths
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+
+
+def reset(part: Part) -> None:
+    """The group stands at ω_t again, before its first vertex."""
+    part.group["inner_step"] = 0
+    for own in part.own:
+        own["active"] = False

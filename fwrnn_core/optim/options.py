@@ -1,0 +1,99 @@
+"""What a parameter group may hold: validation at construction, and the radius in force."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.optim.adaptive import AdaptiveRadius
+from fwrnn_core.optim.balls import check_norm
+from fwrnn_core.optim.schedule import StepSize, check_step_size
+
+SCOPES = ("tensor", "global")
+TRAJECTORIES = ("paper", "released")
+NONFINITE = ("raise", "skip")
+TRACKED = ("gap", "angle")
+#: Options of a group that are the loop's own; everything else in a group is the outer optimizer's.
+OWN = ("lr", "radius", "inner_steps", "norm", "gradient_momentum", "maximize")
+#: What the loop itself keeps in a group, so that ``state_dict`` holds it.
+LOOP = ("reference_lr", "radius_scale", "inner_step", "loop_radius", "signal")
+
+
+def choice(name: str, value: object, valid: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` with the nearest valid names unless ``value`` is one of them."""
+    if value not in tuple(valid):
+        raise unknown(name, value, valid)
+
+
+def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
+    """Raise :class:`ConfigError` for a value out of range."""
+    _positive("lr", group["lr"])
+    if group["radius"] is not None:
+        _positive("radius", group["radius"])
+    steps = group["inner_steps"]
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
+    check_norm(group["norm"])
+    check_step_size(step_size, steps)
+    momentum = group["gradient_momentum"]
+    if not (isinstance(momentum, int | float) and 0 <= momentum < 1):
+        raise ConfigError(f"gradient_momentum = {momentum!r}: must be in [0, 1)")
+    for p in group["params"]:
+        if not p.is_floating_point():
+            raise ConfigError(
+                f"a parameter of shape {tuple(p.shape)} has dtype {p.dtype}: the balls are defined "
+                "for real floating-point tensors; hold complex weights as torch.view_as_real"
+            )
+
+
+def check_adaptive(adaptive: AdaptiveRadius | None, inner_steps: int) -> None:
+    """A single vertex always agrees with itself: nothing to steer by."""
+    if adaptive is not None and adaptive.signal == "agreement" and inner_steps == 1:
+        raise ConfigError(
+            "adaptive='agreement' needs inner_steps >= 2; with one inner step use 'ratio'"
+        )
+
+
+def check_names(group: Mapping[str, Any], outer_options: Iterable[str]) -> None:
+    """Refuse a misspelt option; other unknown keys are the user's own, as in torch."""
+    known = (*OWN, *outer_options)
+    for key in group:
+        if key not in (*known, *LOOP, "params") and get_close_matches(key, known, cutoff=0.8):
+            raise unknown("option of a parameter group", key, known)
+
+
+def check_global(groups: Iterable[Mapping[str, Any]]) -> None:
+    """One ball around all parameters needs one norm, one radius and one K."""
+    seen = [(g["norm"], radius(g), g["inner_steps"]) for g in groups]
+    if any(isinstance(norm, str) for norm, _, _ in seen):
+        raise ConfigError("scope='global' takes p-norms only; matrix norms need scope='tensor'")
+    if len(set(seen)) > 1:
+        raise ConfigError(
+            "scope='global' is one ball around all parameters, but the groups differ in "
+            f"(norm, radius, inner_steps): {', '.join(map(str, seen))}; give them one value "
+            "(set radius explicitly where learning rates differ), or use scope='tensor'"
+        )
+
+
+def radius(group: Mapping[str, Any]) -> float:
+    """δ of the group's balls now, in units of the weights.
+
+    ``radius=None`` means δ = lr. A given radius holds at the learning rate of construction and
+    moves in proportion when a scheduler changes ``lr``. ``radius_scale`` is the adaptive factor.
+    """
+    lr = float(group["lr"])
+    given = group["radius"]
+    base = lr if given is None else float(given) * lr / group["reference_lr"]
+    return base * group["radius_scale"]
+
+
+def _positive(name: str, value: object) -> None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not (number > 0 and math.isfinite(number)):
+        raise ConfigError(f"{name} = {value!r}: give a finite number > 0")

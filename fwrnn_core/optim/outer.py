@@ -1,0 +1,82 @@
+"""The outer optimizer: built from a factory, fed with −Δ_K/δ, kept in step with the groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fwrnn_core.optim.options import LOOP, OWN
+
+OuterFactory = Callable[..., Optimizer]
+
+#: How torch runs an optimizer's arithmetic, rather than what it computes.
+_IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable", "maximize")
+
+
+class Outer:
+    """A torch optimizer over the same parameters, with its options mirrored in our groups.
+
+    The mirror (betas, weight_decay, momentum, …) lets schedulers and users change the outer
+    optimizer's options on the one object that they hold.
+    """
+
+    def __init__(self, factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> None:
+        self.optimizer = _build(factory, groups)
+        defaults = self.optimizer.defaults
+        self.options = [k for k in defaults if k not in OWN and k not in _IMPLEMENTATION]
+        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            for key in self.options:
+                ours[key] = theirs[key]
+
+    def add_group(self, group: dict[str, Any]) -> None:
+        """Let the outer optimizer follow a group that joined later."""
+        self.optimizer.add_param_group(_their_view(group))
+        for key in self.options:
+            group[key] = self.optimizer.param_groups[-1][key]
+
+    def update(
+        self, groups: Sequence[dict[str, Any]], params: Sequence[Tensor], grads: Sequence[Tensor]
+    ) -> None:
+        """One outer step with ``grads`` (−Δ_K/δ) for ``params``; other parameters rest.
+
+        The caller's ``p.grad`` are put back afterwards."""
+        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            theirs["lr"] = ours["lr"]
+            for key in self.options:
+                theirs[key] = ours[key]
+        every = params
+        if sum(len(group["params"]) for group in groups) > len(params):
+            every = [p for group in groups for p in group["params"]]
+        kept = [p.grad for p in every]
+        try:
+            if every is not params:
+                for p in every:
+                    p.grad = None
+            for p, grad in zip(params, grads, strict=True):
+                p.grad = grad
+            self.optimizer.step()
+        finally:
+            for p, own in zip(every, kept, strict=True):
+                p.grad = own
+
+
+def _their_view(group: dict[str, Any]) -> dict[str, Any]:
+    """A group as the outer optimizer sees it: our options and loop state taken out."""
+    hidden = (*OWN, *LOOP, "param_names")
+    return {**{k: v for k, v in group.items() if k not in hidden}, "lr": group["lr"]}
+
+
+def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer:
+    lr = groups[0]["lr"]
+    if factory in (torch.optim.Adam, torch.optim.AdamW):
+        # The same update in one pass over memory instead of a dozen; refused by devices and
+        # dtypes that lack it.
+        try:
+            return factory([_their_view(g) for g in groups], lr=lr, fused=True)
+        except (RuntimeError, TypeError):
+            pass
+    return factory([_their_view(g) for g in groups], lr=lr)

@@ -1,0 +1,123 @@
+"""How one gradient changes the walk inside the ball: the paper is agnostic to this choice.
+
+A solver works on the unit ball: R with Δ_k = −δ·scale(k)·R. :class:`VertexSteps` is Frank-Wolfe
+itself, :class:`ProjectedGradient` the alternative that the paper discusses and leaves open;
+:class:`~fwrnn_core.optim.trust_region.TrustRegion` needs Hessian products, hence a closure, and
+brings its own loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.optim import walk
+from fwrnn_core.optim.balls import Ball, PBall
+from fwrnn_core.optim.schedule import Mix, StepSize, mix
+from fwrnn_core.optim.trust_region import TrustRegion
+
+NAMES = ("frank-wolfe", "projected-gradient", "trust-region")
+
+
+class Solver(Protocol):
+    """One inner step on the tensors that share a ball."""
+
+    def mix(self, k: int) -> Mix:
+        """How step k enters R; its ``scale`` is the factor in Δ_k = −δ·scale·R."""
+
+    def update(
+        self,
+        ball: Ball,
+        grads: Sequence[Tensor],
+        sizes: Sequence[float],
+        directions: Sequence[Tensor],
+        k: int,
+        radius: float,
+    ) -> None:
+        """R_{k−1} → R_k in place, from the gradients at ω_t + Δ_{k−1} and their 2-norms."""
+
+    def rest(self, directions: Sequence[Tensor], k: int) -> None:
+        """The same for tensors whose gradient is zero this time."""
+
+
+@dataclass(frozen=True)
+class VertexSteps:
+    """Frank-Wolfe: R_k makes Δ_k = (1 − γ_k) Δ_{k−1} + γ_k s_k, with s_k from the LMO."""
+
+    step_size: StepSize = "1/k"
+
+    def mix(self, k: int) -> Mix:
+        return mix(self.step_size, k)
+
+    def update(
+        self,
+        ball: Ball,
+        grads: Sequence[Tensor],
+        sizes: Sequence[float],
+        directions: Sequence[Tensor],
+        k: int,
+        radius: float,
+    ) -> None:
+        walk.add_vertex(ball, grads, sizes, directions, self.mix(k))
+
+    def rest(self, directions: Sequence[Tensor], k: int) -> None:
+        walk.fade(directions, self.mix(k).decay)
+
+
+@dataclass(frozen=True)
+class ProjectedGradient:
+    """Δ_k = projection onto the ball of Δ_{k−1} − α_k g_k.
+
+    ``step_length`` α (weights per unit of gradient) is the plain method, whose steps vanish and
+    explode with the gradient. ``None`` takes α_k = δ/(√k ‖g_k‖_2), the projected-subgradient step
+    (Nesterov, Introductory Lectures on Convex Optimization, 2004, section 3.2.3), which does not.
+    """
+
+    step_length: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.step_length is not None and not (0 < self.step_length < math.inf):
+            raise ConfigError(f"step_length = {self.step_length!r}: give a finite number > 0")
+
+    def mix(self, k: int) -> Mix:
+        return Mix(0.0 if k == 1 else 1.0, 1.0, 1.0)
+
+    def update(
+        self,
+        ball: Ball,
+        grads: Sequence[Tensor],
+        sizes: Sequence[float],
+        directions: Sequence[Tensor],
+        k: int,
+        radius: float,
+    ) -> None:
+        walk.fade(directions, self.mix(k).decay)
+        if radius == 0:
+            return
+        if self.step_length is None:
+            unit, alpha = PBall(2.0).vertex(walk.gather(grads)), k**-0.5
+        else:
+            unit, alpha = walk.gather(grads), self.step_length / radius
+        r = walk.gather(directions)
+        walk.scatter(ball.project(r.add(unit, alpha=alpha)), directions)
+
+    def rest(self, directions: Sequence[Tensor], k: int) -> None:
+        walk.fade(directions, self.mix(k).decay)
+
+
+def make_solver(
+    solver: str | VertexSteps | ProjectedGradient | TrustRegion, step_size: StepSize
+) -> VertexSteps | ProjectedGradient | TrustRegion:
+    """The solver that a name stands for with its defaults, or the one given."""
+    if isinstance(solver, VertexSteps | ProjectedGradient | TrustRegion):
+        return solver
+    if solver not in NAMES:
+        raise unknown("solver", solver, NAMES)
+    if solver == "frank-wolfe":
+        return VertexSteps(step_size)
+    return ProjectedGradient() if solver == "projected-gradient" else TrustRegion()

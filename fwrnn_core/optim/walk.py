@@ -1,0 +1,134 @@
+"""Arithmetic on lists of tensors that share balls: norms, inner products, R ← decay·R + weight·v.
+
+R is the direction of a ball's walk, with Δ_k = −δ·scale_k·R. With γ_k = 1/k it is the plain sum of
+unit vertices, so that a step for p = 2 is one norm and one fused multiply-add per tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fwrnn_core.optim.balls import Ball, PBall
+from fwrnn_core.optim.schedule import Mix
+
+# Outside, squares of float32 entries lose accuracy or overflow, and 1/norm may.
+_SAFE_LOW, _SAFE_HIGH = 1e-16, 1e16
+_WIDE = (torch.float32, torch.float64)
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """One flat vector in the widest dtype among the tensors, at least float32."""
+    dtype = torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
+    return torch.cat([t.reshape(-1).to(dtype) for t in tensors])
+
+
+def unflatten(vector: Tensor, tensors: Sequence[Tensor]) -> None:
+    """The inverse of :func:`flatten`, into existing tensors."""
+    for part, t in zip(vector.split([t.numel() for t in tensors]), tensors, strict=True):
+        t.copy_(part.view(t.shape))
+
+
+def gather(tensors: Sequence[Tensor]) -> Tensor:
+    """What one ball sees: a single tensor in its own shape, several as one flat vector."""
+    return tensors[0] if len(tensors) == 1 else flatten(tensors)
+
+
+def scatter(vector: Tensor, tensors: Sequence[Tensor]) -> None:
+    """The inverse of :func:`gather`, into existing tensors."""
+    if len(tensors) == 1:
+        tensors[0].copy_(vector)
+    else:
+        unflatten(vector, tensors)
+
+
+class Lengths(NamedTuple):
+    """2-norms of tensors: as numbers, and as the 0-dim tensors to divide by on their device (none
+    where the C kernels measured)."""
+
+    values: list[float]
+    divisors: list[Tensor]
+
+
+def lengths(tensors: Sequence[Tensor]) -> Lengths:
+    """‖g‖_2 of every tensor; NaN or infinite exactly where an entry is.
+
+    One fused pass; where float32 squares are not exact enough (or overflow), the entries are
+    scaled and summed again, and the divisor is infinite.
+
+    >>> tiny, huge = torch.tensor([3e-30, 4e-30]), torch.tensor([3e30, 4e30])
+    >>> [f"{n:.2e}" for n in lengths([tiny, huge]).values]
+    ['5.00e-30', '5.00e+30']
+    """
+    if not tensors:
+        return Lengths([], [])
+    divisors = list(torch._foreach_norm(list(tensors)))
+    if all(n.dtype == divisors[0].dtype for n in divisors):
+        values = torch.stack(divisors).tolist()
+    else:
+        values = [float(n) for n in divisors]
+    for i, t in enumerate(tensors):
+        if not (safe(values[i]) and t.dtype in _WIDE):
+            values[i] = float(PBall(2.0).norm(t))
+            divisors[i] = torch.full_like(divisors[i], math.inf)
+    return Lengths(values, divisors)
+
+
+def norms(tensors: Sequence[Tensor]) -> list[float]:
+    """The values of :func:`lengths`."""
+    return lengths(tensors).values
+
+
+def safe(norm: float) -> bool:
+    """Whether entries of a tensor with this norm can be scaled by 1/norm in float32."""
+    return _SAFE_LOW < norm < _SAFE_HIGH
+
+
+def inner_product(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """⟨a, b⟩ over lists of tensors, the products summed in their own dtype."""
+    return float(sum((x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)))
+
+
+def add_unit_gradients(
+    grads: list[Tensor], sizes: Lengths, directions: list[Tensor], step: Mix
+) -> None:
+    """R ← decay·R + weight·g/‖g‖_2 for tensors with a Euclidean ball each, in place."""
+    fade(directions, step.decay)
+    divisors = sizes.divisors or lengths(grads).divisors
+    torch._foreach_addcdiv_(directions, grads, divisors, value=step.weight)
+    for i, n in enumerate(sizes.values):
+        if not (safe(n) and grads[i].dtype in _WIDE):  # its infinite divisor has added nothing
+            directions[i].add_(PBall(2.0).vertex(grads[i]), alpha=step.weight)
+
+
+def add_vertex(
+    ball: Ball,
+    grads: Sequence[Tensor],
+    sizes: Sequence[float],
+    directions: Sequence[Tensor],
+    step: Mix,
+) -> None:
+    """R ← decay·R + weight·argmax ⟨s, g⟩ over the unit ball that the tensors share, in place."""
+    fade(directions, step.decay)
+    if isinstance(ball, PBall) and ball.p == 2 and all(g.dtype in _WIDE for g in grads):
+        total = math.hypot(*sizes)
+        if safe(total):
+            torch._foreach_add_(list(directions), list(grads), alpha=step.weight / total)
+            return
+    v = ball.vertex(gather(grads)).mul_(step.weight)
+    if len(directions) == 1:
+        directions[0].add_(v)
+    else:
+        scatter(gather(directions).add_(v), directions)
+
+
+def fade(directions: Sequence[Tensor], decay: float) -> None:
+    """R ← decay·R; decay 0 forgets whatever R held."""
+    if decay == 0:
+        torch._foreach_zero_(list(directions))
+    elif decay != 1:
+        torch._foreach_mul_(list(directions), decay)

@@ -1,0 +1,125 @@
+"""``step(closure)``: a whole inner loop on one fixed minibatch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import inner, walk
+from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
+
+if TYPE_CHECKING:
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe
+
+Closure = Callable[[], Any]
+
+
+def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:
+    """K gradients of the closure: its loss at ω_t and the loops that are complete.
+
+    A dropped gradient would come back on the same minibatch, so it ends the loop at ω_t.
+    """
+    first = None
+    finished: list[inner.Loop] | None = []
+    for k in range(inner_steps):
+        with torch.enable_grad():
+            loss = closure()
+        first = loss if k == 0 else first
+        finished = opt._inner_step()
+        if finished is None:
+            _abandon(opt)
+            return first, []
+    return first, finished or []
+
+
+def _abandon(opt: FrankWolfe) -> None:
+    """Back to ω_t, as if the loop had not begun."""
+    for group in opt.param_groups:
+        params = inner.active(group, opt.state)
+        own = [opt.state[p] for p in params]
+        for p, o in zip(params, own, strict=True):
+            if "anchor" in o:
+                p.copy_(o["anchor"])
+        inner.reset(inner.Part(group, params, [], own=own))
+
+
+def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loop], float]:
+    """Steihaug's step in the ball: the loss at ω_t, the loop, and the model's decrease."""
+    solver = opt.solver
+    assert isinstance(solver, TrustRegion)
+    params = [p for group in opt.param_groups for p in group["params"] if p.requires_grad]
+    inner.begin([inner.Part(group, [], []) for group in opt.param_groups], opt.scope)
+    group = opt.param_groups[0]
+    radius = group["loop_radius"]
+    found = probe(closure, params, solver.hessian, radius)
+    sign = -1.0 if group["maximize"] else 1.0
+    if not opt._usable(walk.norms(found.gradient)):
+        return found.loss, [], 0.0
+    step = steihaug(
+        sign * walk.flatten(found.gradient),
+        lambda v: sign * found.product(v),
+        radius,
+        group["inner_steps"],
+        solver.tolerance,
+    )
+    inner.join(params, opt.state, inner_steps=1)
+    for g in opt.param_groups:
+        g["inner_step"] = g["inner_steps"]
+    walk.unflatten(
+        step.step.div(-radius) if radius else step.step, [opt.state[p]["direction"] for p in params]
+    )
+    for p, gradient in zip(params, found.gradient, strict=True):
+        p.grad = gradient
+        if "first_gradient" in opt._rules.record:
+            opt.state[p]["first_gradient"] = gradient.clone().mul_(sign)
+    return found.loss, [[inner.Part(g, [], []) for g in opt.param_groups]], step.decrease
+
+
+def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: float | None) -> float:
+    """Actual over predicted decrease of the closure's loss from ω_t to ω_t + Δ_K.
+
+    Without a model's own prediction the model is linear: m(0) − m(Δ_K) = −⟨∇F(ω_t), Δ_K⟩.
+    """
+    moves = [
+        (p, opt.state[p]["direction"], group["loop_radius"])
+        for group in opt.param_groups
+        for p in inner.active(group, opt.state)
+    ]
+    if predicted is None:
+        predicted = sum(
+            delta * walk.inner_product([r], [opt.state[p]["first_gradient"]])
+            for p, r, delta in moves
+            if "first_gradient" in opt.state[p]
+        )
+    kept = [p.detach().clone() for p, _, _ in moves]
+    try:
+        for p, r, delta in moves:
+            p.add_(r, alpha=-delta)
+        with torch.enable_grad():
+            reached = number(closure())
+    finally:
+        for (p, _, _), w in zip(moves, kept, strict=True):
+            p.copy_(w)
+    change = number(loss) - reached
+    if opt.param_groups[0]["maximize"]:
+        change = -change
+    return change / predicted if predicted else math.nan
+
+
+def number(loss: Any) -> float:
+    """The value of a loss, whether a tensor with history or a plain number."""
+    return float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
+
+
+def check(solver: object, groups: list[dict[str, Any]], scope: str) -> None:
+    """Refuse a trust region in anything but one Euclidean ball."""
+    if not isinstance(solver, TrustRegion):
+        return
+    if scope != "global" or any(group["norm"] != 2 for group in groups):
+        raise ConfigError(
+            "solver='trust-region' works in one Euclidean ball: give scope='global' and norm=2"
+        )

@@ -1,0 +1,438 @@
+"""What the method promises: the ball, the released code, the bounds, the known special cases."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from fwrnn_core import FrankWolfe, lmo
+from fwrnn_core.optim import AdaptiveRadius, ProjectedGradient
+from fwrnn_core.optim.balls import ball_for
+
+SHAPES = [(4, 3), (3,), (), (2, 2, 2)]
+
+
+def random_gradients(seed: int, params: list[nn.Parameter]) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for p in params:
+        size = 10.0 ** float(torch.randint(-20, 20, (), generator=generator))
+        p.grad = size * torch.randn(p.shape, generator=generator, dtype=p.dtype)
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    norm=st.sampled_from([1, 1.5, 2, 3, math.inf, "spectral", "nuclear", "newton-schulz"]),
+    scope=st.sampled_from(["tensor", "global"]),
+    step_size=st.sampled_from(["1/k", "2/(k+1)", lambda k: k**-0.6]),
+    solver=st.sampled_from(["frank-wolfe", "projected-gradient", ProjectedGradient(0.1)]),
+    momentum=st.sampled_from([0.0, 0.9]),
+    inner_steps=st.integers(1, 8),
+)
+def test_the_paper_trajectory_never_leaves_the_ball(
+    seed: int,
+    norm: Any,
+    scope: str,
+    step_size: Any,
+    solver: Any,
+    momentum: float,
+    inner_steps: int,
+) -> None:
+    scope = "tensor" if isinstance(norm, str) else scope
+    params = [nn.Parameter(torch.zeros(s, dtype=torch.float64)) for s in SHAPES]
+    opt = FrankWolfe(
+        params,
+        radius=0.3,
+        inner_steps=inner_steps,
+        norm=norm,
+        scope=scope,
+        step_size=step_size,
+        solver=solver,
+        gradient_momentum=momentum,
+        outer=None,
+    )
+    for k in range(inner_steps):
+        random_gradients(seed + k, params)
+        opt.step()
+        if scope == "global":
+            point = torch.cat([p.detach().reshape(-1) for p in params])
+            lengths = [ball_for(norm, 1).norm(point)]
+        else:
+            lengths = [ball_for(norm, p.dim()).norm(p.detach()) for p in params]
+        assert max(map(float, lengths)) <= 0.3 * (1 + 2e-6)
+    assert opt.inner_step == 0
+    assert opt.agreement().tolist() == pytest.approx([float(n) / 0.3 for n in lengths])
+
+
+class Released:
+    """The authors' step as ``settings.md`` section 0 describes it, with every buffer of its own."""
+
+    def __init__(self, params: list[nn.Parameter], lr: float, inner_steps: int) -> None:
+        self.params, self.lr, self.inner_steps, self.t = params, lr, inner_steps, 0
+        self.adam = torch.optim.Adam(params, lr=lr)
+        self.anchors = [p.detach().clone() for p in params]
+        self.buffers = [torch.zeros_like(p) for p in params]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.t = self.t % self.inner_steps + 1
+        for p, anchor, buffer in zip(self.params, self.anchors, self.buffers, strict=True):
+            if self.t == 1:
+                anchor.copy_(p)
+            direction = p.grad / p.grad.norm(2)
+            buffer.copy_((1 - 1 / self.t) * buffer - self.lr / self.t * direction)
+            p.add_(buffer)
+            if self.t == self.inner_steps:
+                p.copy_(anchor)
+                p.grad = buffer / -self.lr
+        if self.t == self.inner_steps:
+            self.adam.step()
+
+
+def small_rnn(seed: int, dtype: torch.dtype) -> nn.ModuleList:
+    torch.manual_seed(seed)
+    return nn.ModuleList([nn.RNN(2, 6, batch_first=True), nn.Linear(6, 1)]).to(dtype)
+
+
+def rnn_backward(model: nn.ModuleList, batch: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(batch)
+    x = torch.randn(4, 5, 2, generator=generator).to(dtype)
+    model.zero_grad()
+    (model[1](model[0](x)[0][:, -1]) - x[:, :, :1].sum(1)).square().mean().backward()
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2, 5, 10, 30])
+def test_released_trajectory_is_the_authors_code(inner_steps: int) -> None:
+    """240 minibatches of a recurrent network, compared after every single one."""
+    dtype = torch.float64
+    ours, theirs = small_rnn(0, dtype), small_rnn(0, dtype)
+    opt = FrankWolfe(ours.parameters(), lr=3e-3, inner_steps=inner_steps, trajectory="released")
+    reference = Released(list(theirs.parameters()), 3e-3, inner_steps)
+    for batch in range(240):
+        rnn_backward(ours, batch, dtype)
+        rnn_backward(theirs, batch, dtype)
+        opt.step()
+        reference.step()
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-7, atol=1e-9)
+
+
+def test_released_trajectory_in_float32() -> None:
+    """Float32 rounding apart, which a recurrent network amplifies, over 150 minibatches."""
+    ours, theirs = small_rnn(0, torch.float32), small_rnn(0, torch.float32)
+    opt = FrankWolfe(ours.parameters(), lr=1e-3, inner_steps=5, trajectory="released")
+    reference = Released(list(theirs.parameters()), 1e-3, 5)
+    for batch in range(150):
+        rnn_backward(ours, batch, torch.float32)
+        rnn_backward(theirs, batch, torch.float32)
+        opt.step()
+        reference.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("inner_steps", [3, 6])
+def test_released_trajectory_leaves_the_ball(inner_steps: int) -> None:
+    """With equal gradients gradient K is taken K − 1 radii away (theory: released, item 1)."""
+    w = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=0.5, inner_steps=inner_steps, trajectory="released")
+    for _ in range(inner_steps - 1):
+        w.grad = torch.ones_like(w)
+        opt.step()
+    assert float(w.detach().norm()) == pytest.approx(0.5 * (inner_steps - 1))
+
+
+class Convex:
+    """½‖A(x − target)‖² on a unit 2-ball around 0 whose minimum over the ball is found exactly."""
+
+    def __init__(self, seed: int, size: int = 6) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        a = torch.randn(size, size, generator=generator, dtype=torch.float64)
+        self.hessian = a.T @ a
+        self.target = 2 * torch.randn(size, generator=generator, dtype=torch.float64)
+        self.size = size
+        # C_F on B_2(1) is 4 λ_max (theory, Eq. 4).
+        self.curvature = 4 * float(torch.linalg.eigvalsh(self.hessian)[-1])
+        self.best = self.value(self._constrained())
+
+    def value(self, x: Tensor) -> Tensor:
+        d = x - self.target
+        return 0.5 * d @ self.hessian @ d
+
+    def _constrained(self) -> Tensor:
+        """(H + λI) x = H target with ‖x‖ = 1, by bisection on λ ≥ 0."""
+        eye = torch.eye(self.size, dtype=torch.float64)
+
+        def point(shift: float) -> Tensor:
+            return torch.linalg.solve(self.hessian + shift * eye, self.hessian @ self.target)
+
+        if point(0.0).norm() <= 1:
+            return point(0.0)
+        low, high = 0.0, 1e6
+        for _ in range(200):
+            middle = (low + high) / 2
+            low, high = (middle, high) if point(middle).norm() > 1 else (low, middle)
+        return point(high)
+
+
+def gaps_along(problem: Convex, steps: int, **options: Any) -> list[float]:
+    """F(ω + Δ_k) − min after each inner step, k = 1 … steps."""
+    w = nn.Parameter(torch.zeros(problem.size, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=1.0, inner_steps=steps, outer=None, **options)
+    gaps = []
+    for _ in range(steps):
+        opt.zero_grad()
+        problem.value(w).backward()
+        opt.step()
+        gaps.append(float(problem.value(w.detach()) - problem.best))
+    return gaps
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_convergence_bounds_hold_at_every_step(seed: int) -> None:
+    problem = Convex(seed)
+    c, steps = problem.curvature, 60
+    for k, h in enumerate(gaps_along(problem, steps, step_size="2/(k+1)"), start=1):
+        assert -1e-9 <= h <= 2 * c / (k + 2)
+    previous = math.inf
+    for k, h in enumerate(gaps_along(problem, steps), start=1):
+        assert -1e-9 <= h <= c * (1 + math.log(k)) / (2 * k)
+        if k > 1:
+            assert k * h <= (k - 1) * previous + c / (2 * k)
+        previous = h
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recorded_gaps_bound_the_distance_to_the_minimum(seed: int) -> None:
+    problem = Convex(seed)
+    w = nn.Parameter(torch.zeros(problem.size, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=1.0, inner_steps=20, outer=None, track=["gap"])
+    distances = []
+    for _ in range(20):
+        opt.zero_grad()
+        loss = problem.value(w)
+        loss.backward()
+        distances.append(float(loss.detach() - problem.best))
+        opt.step()
+    (gaps,) = opt.diagnostics()["gap"]
+    assert len(gaps) == 20
+    assert all(gap >= h - 1e-9 for gap, h in zip(gaps, distances, strict=True))
+
+
+def test_projected_gradients_reach_the_constrained_minimum() -> None:
+    problem = Convex(1)
+    length = 4 / problem.curvature
+    assert gaps_along(problem, 300, solver=ProjectedGradient(length))[-1] < 1e-8
+    assert gaps_along(problem, 300, solver="projected-gradient")[-1] < 0.05 * problem.curvature
+
+
+def one_step(w: Tensor, g: Tensor, **options: Any) -> Tensor:
+    p = nn.Parameter(w.clone())
+    opt = FrankWolfe([p], inner_steps=1, **options)
+    p.grad = g.clone()
+    opt.step()
+    return p.detach()
+
+
+W = torch.tensor([1.0, -2.0, 0.5])
+G = torch.tensor([0.3, 0.0, -4.0])
+
+
+def test_identities_of_a_single_inner_step() -> None:
+    unit = G / G.norm()
+    sgd = torch.optim.SGD
+    assert torch.allclose(one_step(W, G, lr=0.1, outer=sgd), W - 0.1 * unit)
+    assert torch.allclose(one_step(W, G, lr=0.1, outer=sgd, norm=math.inf), W - 0.1 * G.sign())
+    assert torch.equal(one_step(W, G, lr=0.1, outer=None, norm=math.inf), W - 0.1 * G.sign())
+    assert torch.allclose(one_step(W, G, radius=0.2, lr=1.0, outer=None), W + lmo(G, 0.2))
+
+
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+def test_one_inner_step_with_adam_is_adam_on_unit_gradients(trajectory: str) -> None:
+    ours, theirs = small_rnn(3, torch.float64), small_rnn(3, torch.float64)
+    opt = FrankWolfe(ours.parameters(), lr=0.01, inner_steps=1, trajectory=trajectory)
+    adam = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    for batch in range(20):
+        rnn_backward(ours, batch, torch.float64)
+        rnn_backward(theirs, batch, torch.float64)
+        for p in theirs.parameters():
+            assert p.grad is not None
+            p.grad /= p.grad.norm()
+        opt.step()
+        adam.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_gradient_momentum_is_the_running_mean_within_a_loop() -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=1.0, inner_steps=2, gradient_momentum=0.75, outer=None)
+    first, second = torch.tensor([1.0, 0.0]).double(), torch.tensor([0.0, 8.0]).double()
+    for _ in range(2):  # the second loop starts from nothing
+        start = w.detach().clone()
+        for g in (first, second):
+            w.grad = g.clone()
+            opt.step()
+        mean = 0.75 * first + 0.25 * second
+        expected = (lmo(first) + lmo(mean)) / 2
+        assert torch.allclose(w.detach() - start, expected)
+
+
+def test_agreement_of_aligned_and_of_orthogonal_vertices() -> None:
+    same, turning = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))
+    opt = FrankWolfe([same, turning], inner_steps=4)
+    assert opt.agreement().isnan().all()
+    for k in range(4):
+        same.grad = torch.ones(4) * (k + 1)
+        turning.grad = torch.eye(4)[k]
+        opt.step()
+    assert opt.agreement().tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_angle_between_the_walk_and_the_first_gradient() -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    opt = FrankWolfe([w], inner_steps=2, track=["angle"])
+    for g in ([3.0, 0.0], [0.0, 7.0]):
+        w.grad = torch.tensor(g, dtype=torch.float64)
+        opt.step()
+    assert opt.diagnostics()["angle"] == pytest.approx([45.0])
+
+
+def test_agreement_steers_the_radius() -> None:
+    w = nn.Parameter(torch.zeros(4))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=4, adaptive="agreement")
+    for _ in range(4):
+        w.grad = torch.ones(4)
+        opt.step()
+    assert opt.diagnostics()["radius"] == pytest.approx([0.2])
+    for _ in range(2):
+        for k in range(4):
+            w.grad = torch.eye(4)[k]
+            opt.step()
+    assert opt.diagnostics()["radius"] == pytest.approx([0.05])
+    assert opt.diagnostics()["signal"] == pytest.approx([0.0])
+    assert opt.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("solver", ["frank-wolfe", "projected-gradient", "trust-region"])
+def test_decrease_ratio_steers_the_radius(solver: str) -> None:
+    """A quadratic is its own model: ratio 1 and growth for the trust region; for a linear model
+    growth while the ball is small against the curvature, shrinking where it is too large."""
+    a = torch.diag(torch.tensor([1.0, 3.0], dtype=torch.float64))
+    w = nn.Parameter(torch.tensor([4.0, 1.0], dtype=torch.float64))
+    rule = AdaptiveRadius("ratio", bounds=(1e-3, 8.0))
+    opt = FrankWolfe(
+        [w], radius=1e-2, inner_steps=3, scope="global", solver=solver, adaptive=rule, outer=None
+    )
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = 0.5 * w @ a @ w
+        loss.backward()
+        return loss
+
+    for grown in (0.02, 0.04, 0.08):
+        opt.step(closure)
+        assert opt.diagnostics()["radius"] == pytest.approx([grown])
+    if solver == "trust-region":
+        assert opt.diagnostics()["signal"] == pytest.approx([1.0])
+        return
+    opt.param_groups[0]["radius"] = 10.0
+    opt.step(closure)
+    assert opt.diagnostics()["signal"][0] < 0.25
+    assert opt.param_groups[0]["radius_scale"] == 4.0
+
+
+OUTERS: dict[str, Any] = {
+    "none": None,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "adamax": torch.optim.Adamax,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": partial(torch.optim.Adadelta, rho=0.5),
+    "rmsprop": torch.optim.RMSprop,
+    "rprop": torch.optim.Rprop,
+    "asgd": torch.optim.ASGD,
+}
+
+
+def parabola(params: list[nn.Parameter]) -> Tensor:
+    return sum(((p - 1.5).square().sum() for p in params), torch.zeros(()))
+
+
+def rosenbrock(params: list[nn.Parameter]) -> Tensor:
+    x, y = params[0]
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+def matrix_parabola(params: list[nn.Parameter]) -> Tensor:
+    target = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    return (params[0] @ params[0].T - target @ target.T).square().mean()
+
+
+@pytest.mark.parametrize("outer", OUTERS)
+def test_any_torch_optimizer_outside(outer: str) -> None:
+    params = [nn.Parameter(torch.zeros(s)) for s in [(3,), (2, 2), ()]]
+    lr = {"adadelta": 30.0, "adagrad": 0.5, "radam": 0.2}.get(outer, 0.05)
+    opt = FrankWolfe(params, lr=lr, radius=0.05, inner_steps=2, outer=OUTERS[outer])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 120)
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = parabola(params)
+        loss.backward()
+        return loss
+
+    start = opt.step(closure).item()
+    for _ in range(119):
+        opt.step(closure)
+        schedule.step()
+    assert parabola(params).item() < 0.03 * start
+
+
+@pytest.mark.parametrize("norm", [1, 1.5, 2, 3, math.inf, "spectral", "nuclear"])
+def test_matrix_parabola(norm: Any) -> None:
+    w = [nn.Parameter(torch.eye(2))]
+    opt = FrankWolfe(w, lr=0.2, inner_steps=3, norm=norm, outer=None)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(opt, 0.98)
+    for _ in range(200):
+        for _ in range(3):
+            opt.zero_grad()
+            matrix_parabola(w).backward()
+            opt.step()
+        schedule.step()
+    assert matrix_parabola(w).item() < 1e-2
+
+
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+def test_rosenbrock(trajectory: str) -> None:
+    w = [nn.Parameter(torch.tensor([-1.2, 1.0]))]
+    opt = FrankWolfe(w, lr=0.05, inner_steps=2, trajectory=trajectory)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 500)
+    for _ in range(500):
+        for _ in range(2):
+            opt.zero_grad()
+            rosenbrock(w).backward()
+            opt.step()
+        schedule.step()
+    assert rosenbrock(w).item() < 1e-2
+
+
+def test_maximize_ascends() -> None:
+    w = [nn.Parameter(torch.zeros(3))]
+    opt = FrankWolfe(w, lr=0.05, inner_steps=2, maximize=True)
+    for _ in range(400):
+        opt.zero_grad()
+        (-parabola(w)).backward()
+        opt.step()
+    assert parabola(w).item() < 0.01

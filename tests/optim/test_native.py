@@ -1,0 +1,91 @@
+"""The C kernels against the torch path: the same walk, and chosen by nothing but the state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fwrnn_core import FrankWolfe
+from fwrnn_core.models.kernels import use_backend
+from fwrnn_core.optim import NonFiniteGradient, native
+
+SHAPES = [(17, 5), (33,), (), (1,), (0,), (3, 1, 2)]
+
+needs_c = pytest.mark.skipif(native.library() is None, reason="no C compiler here")
+
+
+def trained(backend: str, late: bool = False, scale: float = 1.0, **options: Any) -> list[Tensor]:
+    """Weights after 23 minibatches of random gradients; ``late`` withholds some of them."""
+    generator = torch.Generator().manual_seed(0)
+    params = [nn.Parameter(torch.randn(s, generator=generator)) for s in SHAPES]
+    opt = FrankWolfe(params, **{"lr": 0.01, "inner_steps": 5, **options})
+    seen = []
+    with use_backend(backend):
+        for batch in range(23):
+            for i, p in enumerate(params):
+                p.grad = scale * torch.randn(p.shape, generator=generator)
+                if late and (batch + i) % 4 == 0:
+                    p.grad = None
+            opt.step()
+            seen += [p.detach().clone() for p in params]
+    return [*seen, opt.agreement().nan_to_num(-1)]
+
+
+@needs_c
+@pytest.mark.parametrize("inner_steps", [1, 5])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+@pytest.mark.parametrize("step_size", ["1/k", "2/(k+1)"])
+@pytest.mark.parametrize("late", [False, True])
+def test_both_paths_agree(
+    inner_steps: int, scope: str, trajectory: str, step_size: str, late: bool
+) -> None:
+    options = {
+        "inner_steps": inner_steps,
+        "scope": scope,
+        "trajectory": trajectory,
+        "step_size": step_size,
+    }
+    for a, b in zip(trained("c", late, **options), trained("torch", late, **options), strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-6, atol=2e-6, check_dtype=False)
+
+
+@needs_c
+@pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e30, 1e37])
+def test_gradients_of_any_size(scale: float) -> None:
+    usual = trained("c", outer=torch.optim.SGD)
+    for a, b in zip(trained("c", scale=scale, outer=torch.optim.SGD), usual, strict=True):
+        tolerance = 1e-3 if scale < 1e-37 else 1e-5  # subnormal gradients have few digits
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+
+@needs_c
+def test_nonfinite_gradients_touch_nothing() -> None:
+    w, v = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(2))
+    opt = FrankWolfe([w, v], inner_steps=3)
+    for bad in (float("nan"), float("inf"), float("-inf")):
+        w.grad, v.grad = torch.tensor([0.0, bad, 0.0, 0.0]), torch.ones(2)
+        with pytest.raises(NonFiniteGradient):
+            opt.step()
+    assert w.tolist() == [1.0] * 4
+    assert (opt.inner_step, opt.skipped) == (0, 0)
+
+
+def test_without_a_compiler_the_torch_path_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = trained("torch")
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert all(torch.equal(a, b) for a, b in zip(trained("auto"), expected, strict=True))
+
+
+@needs_c
+def test_weights_that_move_to_other_memory_are_followed() -> None:
+    w = nn.Parameter(torch.zeros(3))
+    opt = FrankWolfe([w], lr=1.0, inner_steps=3, outer=None)
+    for _ in range(3):
+        w.grad = torch.tensor([1.0, 0.0, 0.0])
+        opt.step()
+        w.data = w.data.clone()
+    assert w.tolist() == [-1.0, 0.0, 0.0]

@@ -1,0 +1,258 @@
+"""Saving in the middle of a loop, anchored evaluation, schedulers: the object as torch knows it."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import pickle
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fwrnn_core import FrankWolfe
+from fwrnn_core.errors import ConfigError
+
+OUTERS: dict[str, Any] = {
+    "adam": torch.optim.Adam,
+    "nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "none": None,
+}
+
+
+def make(outer: Any = torch.optim.Adam, **options: Any) -> tuple[nn.Module, FrankWolfe]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2))
+    return model, FrankWolfe(model.parameters(), **{"lr": 0.05, "outer": outer, **options})
+
+
+def backward(model: nn.Module, batch: int) -> None:
+    generator = torch.Generator().manual_seed(batch)
+    x = torch.randn(8, 3, generator=generator)
+    y = torch.randn(8, 2, generator=generator)
+    model.zero_grad()
+    nn.functional.mse_loss(model(x), y).backward()
+
+
+def train(model: nn.Module, opt: torch.optim.Optimizer, start: int, stop: int) -> None:
+    for batch in range(start, stop):
+        backward(model, batch)
+        opt.step()
+
+
+def weights(model: nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("outer", OUTERS)
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+@pytest.mark.parametrize("options", [{}, {"norm": 3}, {"step_size": "2/(k+1)"}])
+def test_resume_in_mid_loop_is_bit_exact(outer: str, trajectory: str, options: Any) -> None:
+    model, opt = make(OUTERS[outer], inner_steps=4, trajectory=trajectory, **options)
+    train(model, opt, 0, 10)
+    assert opt.inner_step == 2
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "opt": opt.state_dict()}, file)
+    train(model, opt, 10, 21)
+
+    other, resumed = make(OUTERS[outer], inner_steps=4, trajectory=trajectory, **options)
+    train(other, resumed, 50, 53)  # a state of its own, to be replaced whole
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    other.load_state_dict(saved["model"])
+    resumed.load_state_dict(saved["opt"])
+    assert resumed.inner_step == 2
+    train(other, resumed, 10, 21)
+    assert same(weights(model), weights(other))
+    assert resumed.updates == opt.updates
+
+
+def test_load_copies_a_live_state() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    other, twin = make(inner_steps=4)
+    other.load_state_dict(model.state_dict())
+    twin.load_state_dict(opt.state_dict())
+    train(other, twin, 6, 9)
+    train(model, opt, 6, 9)
+    assert same(weights(model), weights(other))
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_deepcopy_and_pickle(way: Any) -> None:
+    pair = make(inner_steps=3)
+    train(*pair, 0, 4)
+    model, opt = way(pair)
+    train(model, opt, 4, 9)
+    train(*pair, 4, 9)
+    assert same(weights(model), weights(pair[0]))
+
+
+def test_anchored_shows_the_anchor_and_puts_the_point_back() -> None:
+    model, opt = make(inner_steps=3)
+    train(model, opt, 0, 3)
+    anchor = weights(model)
+    train(model, opt, 3, 5)
+    point = weights(model)
+    assert not same(anchor, point)
+    with opt.anchored():
+        assert same(anchor, weights(model))
+        with opt.anchored():
+            assert same(anchor, weights(model))
+        assert same(anchor, weights(model))
+        with pytest.raises(RuntimeError, match="anchored"):
+            opt.step()
+    assert same(point, weights(model))
+    with pytest.raises(ZeroDivisionError), opt.anchored():
+        raise ZeroDivisionError
+    assert same(point, weights(model))
+
+
+def test_radius_follows_the_scheduler_from_the_next_loop_on() -> None:
+    w = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    opt = FrankWolfe([w], lr=0.1, radius=2.0, inner_steps=2)
+    schedule = torch.optim.lr_scheduler.StepLR(opt, 1, gamma=0.5)
+
+    def first_step_length() -> float:
+        before = w.detach().clone()
+        for k in range(2):
+            w.grad = torch.ones_like(w)
+            opt.step()
+            if k == 0:
+                length = float((w - before).detach().norm())
+                if opt.updates == 0:
+                    schedule.step()  # in mid-loop: the ball stays
+        return length
+
+    assert first_step_length() == pytest.approx(2.0)
+    assert opt.agreement().tolist() == pytest.approx([1.0])
+    assert first_step_length() == pytest.approx(1.0)
+    assert opt.outer is not None
+    assert opt.outer.param_groups[0]["lr"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"inner_steps": 0}, "inner_steps = 0"),
+        ({"inner_steps": 2.0}, "inner_steps = 2.0"),
+        ({"radius": 0.0}, "radius = 0.0"),
+        ({"radius": -1.0}, "radius = -1.0"),
+        ({"radius": math.nan}, "radius = nan"),
+        ({"radius": math.inf}, "radius = inf"),
+        ({"lr": 0.0}, "lr = 0.0"),
+        ({"lr": "fast"}, "lr = 'fast'"),
+        ({"norm": 0.5}, "norm = 0.5"),
+        ({"norm": math.nan}, "norm = nan"),
+        ({"norm": "spektral"}, "Did you mean 'spectral'"),
+        ({"scope": "tensors"}, "Did you mean 'tensor'"),
+        ({"trajectory": "release"}, "Did you mean 'released'"),
+        ({"step_size": "1/K"}, "Did you mean '1/k'"),
+        ({"step_size": lambda k: 1 / (k + 1)}, "must be 1 at k = 1"),
+        ({"step_size": lambda k: 1 if k == 1 else 1.5}, "within [0, 1]"),
+        ({"norm": "nuclear", "scope": "global"}, "p-norms only"),
+        ({"gradient_momentum": 1.0}, "gradient_momentum = 1.0"),
+        ({"nonfinite": "ignore"}, "nonfinite"),
+        ({"track": ["gaps"]}, "Did you mean 'gap'"),
+        ({"solver": "trust-regoin"}, "Did you mean 'trust-region'"),
+        ({"adaptive": "rato"}, "Did you mean 'ratio'"),
+        ({"adaptive": "agreement", "inner_steps": 1}, "needs inner_steps >= 2"),
+    ],
+)
+def test_bad_arguments_are_refused_at_construction(arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        FrankWolfe([nn.Parameter(torch.zeros(2))], **arguments)
+    assert message in str(error.value)
+
+
+def test_a_state_of_other_parameters_is_refused_and_nothing_changes() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    saved = opt.state_dict()
+
+    def refuse(other: FrankWolfe, message: str, state: Any = saved) -> None:
+        before = copy.deepcopy(other.state_dict())
+        with pytest.raises(ConfigError) as error:
+            other.load_state_dict(state)
+        assert message in str(error.value)
+        assert repr(other.state_dict()) == repr(before)
+
+    params = list(model.parameters())
+    refuse(FrankWolfe(params[::-1]), "same order")
+    refuse(FrankWolfe([{"params": params[:2]}, {"params": params[2:]}]), "1 parameter groups")
+    refuse(FrankWolfe(params, trajectory="released"), "trajectory = 'paper'")
+    refuse(FrankWolfe(params, outer=torch.optim.SGD), "outer = 'Adam'")
+    refuse(FrankWolfe(params), "no 'frank_wolfe' entry", torch.optim.Adam(params).state_dict())
+    newer = {**saved, "frank_wolfe": {**saved["frank_wolfe"], "version": 99}}
+    refuse(FrankWolfe(params), "version 99", newer)
+
+
+def test_between_loops_the_trajectory_may_change() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 8)
+    other = FrankWolfe(model.parameters(), inner_steps=4, trajectory="released")
+    other.load_state_dict(opt.state_dict())
+    assert other.updates == 2
+
+
+def test_names_protect_parameters_of_equal_shape() -> None:
+    def named(*names: str) -> FrankWolfe:
+        return FrankWolfe([(name, nn.Parameter(torch.ones(2))) for name in names])
+
+    with pytest.raises(ConfigError, match="saved with \\['a', 'b'\\]"):
+        named("b", "a").load_state_dict(named("a", "b").state_dict())
+
+
+def test_a_state_follows_its_parameters_to_another_dtype() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    wide, twin = make(inner_steps=4)
+    wide.load_state_dict(model.state_dict())
+    wide.double()
+    twin = FrankWolfe(wide.parameters(), lr=0.05, inner_steps=4)
+    twin.load_state_dict(opt.state_dict())
+    for p, q in zip(model.parameters(), wide.parameters(), strict=True):
+        assert twin.state[q]["anchor"].dtype == torch.float64
+        assert torch.equal(twin.state[q]["anchor"], opt.state[p]["anchor"].double())
+        assert torch.equal(twin.state[q]["direction"], opt.state[p]["direction"].double())
+
+
+_RESUME = """
+import sys, torch
+sys.path.insert(0, {folder!r})
+from test_state import make, train, weights
+model, opt = make(inner_steps=4)
+saved = torch.load({file!r}, weights_only=True)
+model.load_state_dict(saved["model"]); opt.load_state_dict(saved["opt"])
+train(model, opt, 6, 15)
+torch.save(weights(model), {file!r})
+"""
+
+
+def test_another_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    file = str(tmp_path / "state.pt")
+    torch.save({"model": model.state_dict(), "opt": opt.state_dict()}, file)
+    code = _RESUME.format(folder=str(Path(__file__).parent), file=file)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    train(model, opt, 6, 15)
+    assert same(weights(model), torch.load(file, weights_only=True))
+
+
+def test_the_state_holds_two_buffers_of_the_parameters_size() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    for p in model.parameters():
+        held = [x for x in opt.state[p].values() if isinstance(x, torch.Tensor)]
+        assert sum(x.numel() for x in held) == 2 * p.numel()

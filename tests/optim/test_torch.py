@@ -1,0 +1,429 @@
+"""Everything that torch users do to an optimizer: groups, hooks, schedulers, odd gradients, AMP."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from fwrnn_core import FrankWolfe, lmo
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import NonFiniteGradient
+
+
+def parameter(*values: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(values, dtype=torch.float64))
+
+
+def walk(opt: FrankWolfe, gradients: list[dict[nn.Parameter, list[float] | None]]) -> None:
+    """One inner step per entry; a parameter that is left out has no gradient."""
+    for step in gradients:
+        opt.zero_grad()
+        for p, g in step.items():
+            p.grad = None if g is None else torch.tensor(g, dtype=p.dtype).view(p.shape)
+        opt.step()
+
+
+def test_groups_have_their_own_ball_rate_and_loop_length() -> None:
+    a, b = parameter(0.0, 0.0), parameter(0.0, 0.0)
+    opt = FrankWolfe(
+        [
+            {"params": [a], "lr": 0.5, "norm": math.inf},
+            {"params": [b], "radius": 2.0, "inner_steps": 3, "lr": 0.1},
+        ],
+        inner_steps=2,
+        outer=None,
+    )
+    g = [3.0, 4.0]
+    walk(opt, [{a: g, b: g}])
+    assert a.tolist() == [-0.5, -0.5]
+    assert b.tolist() == pytest.approx([-1.2, -1.6])
+    assert opt.inner_step == 1
+    walk(opt, [{a: g, b: g}] * 3)
+    assert a.tolist() == [-1.0, -1.0]  # two loops of two
+    assert b.tolist() == pytest.approx([-2.4, -3.2])  # one loop of three, one vertex of the next
+    with pytest.raises(RuntimeError, match="middle|inner steps of another"):
+        opt.step(lambda: a.sum())
+    walk(opt, [{a: g, b: g}] * 2)
+    with pytest.raises(ConfigError, match="one K for all groups"):
+        opt.step(lambda: a.sum())
+
+
+def test_outer_options_live_in_our_groups() -> None:
+    a, b = parameter(1.0), parameter(1.0)
+    opt = FrankWolfe(
+        [{"params": [a], "weight_decay": 0.5}, {"params": [b]}],
+        lr=0.1,
+        inner_steps=1,
+        outer=torch.optim.SGD,
+    )
+    assert opt.param_groups[0]["weight_decay"] == 0.5
+    walk(opt, [{a: [0.0], b: [0.0]}])
+    assert a.item() == pytest.approx(0.95)
+    assert b.item() == 1.0
+    opt.param_groups[1]["weight_decay"] = 1.0
+    walk(opt, [{b: [0.0]}])
+    assert b.item() == pytest.approx(0.9)
+
+
+def test_add_param_group_in_mid_loop() -> None:
+    a, b = parameter(0.0), parameter(0.0)
+    opt = FrankWolfe([a], lr=1.0, inner_steps=2, outer=torch.optim.SGD)
+    walk(opt, [{a: [1.0]}])
+    opt.add_param_group({"params": [b], "lr": 0.5, "momentum": 0.9})
+    walk(opt, [{a: [1.0], b: [1.0]}])
+    assert a.item() == -1.0
+    assert b.item() == -0.5  # its own loop of two has one vertex
+    walk(opt, [{a: [1.0], b: [1.0]}])
+    assert b.item() == -0.5
+    assert opt.outer is not None
+    assert opt.outer.param_groups[1]["momentum"] == 0.9
+    with pytest.raises(ConfigError, match="radius = 0"):
+        opt.add_param_group({"params": [parameter(1.0)], "radius": 0})
+    assert len(opt.param_groups) == len(opt.outer.param_groups) == 2
+    with pytest.raises(ConfigError, match="Did you mean 'radius'"):
+        opt.add_param_group({"params": [parameter(1.0)], "raduis": 1.0})
+    assert len(opt.param_groups) == len(opt.outer.param_groups) == 2
+
+
+def test_misspelt_group_options_are_refused_and_own_keys_are_not() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'weight_decay'"):
+        FrankWolfe([{"params": [parameter(1.0)], "weight_decy": 0.1}])
+    FrankWolfe([{"params": [parameter(1.0)], "name": "head", "initial_lr": 0.1}])
+
+
+def test_named_parameters() -> None:
+    model = nn.Linear(2, 2)
+    opt = FrankWolfe(model.named_parameters())
+    assert opt.param_groups[0]["param_names"] == ["weight", "bias"]
+    swapped = FrankWolfe(reversed([*nn.Linear(2, 2).named_parameters()]))
+    with pytest.raises(ConfigError):
+        swapped.load_state_dict(opt.state_dict())
+
+
+def test_global_scope_needs_one_ball() -> None:
+    a, b = parameter(1.0), parameter(1.0)
+    groups = [{"params": [a]}, {"params": [b], "lr": 0.5}]
+    with pytest.raises(ConfigError, match="one ball around all parameters"):
+        FrankWolfe(groups, scope="global")
+    opt = FrankWolfe(
+        [{"params": [a]}, {"params": [b], "lr": 0.5}],
+        lr=0.5,
+        radius=5.0,
+        inner_steps=1,
+        scope="global",
+        outer=None,
+    )
+    walk(opt, [{a: [3.0], b: [4.0]}])
+    assert [a.item(), b.item()] == pytest.approx([-2.0, -3.0])
+    assert opt.agreement().tolist() == pytest.approx([1.0])
+
+
+def test_hooks_fire_once_per_inner_step() -> None:
+    w = parameter(1.0)
+    opt = FrankWolfe([w], inner_steps=3)
+    calls: list[str] = []
+    opt.register_step_pre_hook(lambda *_: calls.append("pre"))
+    opt.register_step_post_hook(lambda *_: calls.append("post"))
+    assert opt.outer is not None
+    opt.outer.register_step_post_hook(lambda *_: calls.append("outer"))
+    walk(opt, [{w: [1.0]}] * 3)
+    assert calls == ["pre", "post", "pre", "post", "pre", "outer", "post"]
+
+
+SCHEDULERS: dict[str, Callable[[FrankWolfe], Any]] = {
+    "step": lambda o: lr_scheduler.StepLR(o, 2),
+    "multistep": lambda o: lr_scheduler.MultiStepLR(o, [2, 4]),
+    "lambda": lambda o: lr_scheduler.LambdaLR(o, lambda e: 1 / (1 + e)),
+    "multiplicative": lambda o: lr_scheduler.MultiplicativeLR(o, lambda e: 0.9),
+    "constant": lambda o: lr_scheduler.ConstantLR(o, 0.5, 3),
+    "linear": lambda o: lr_scheduler.LinearLR(o, 0.1, 1.0, 4),
+    "exponential": lambda o: lr_scheduler.ExponentialLR(o, 0.9),
+    "polynomial": lambda o: lr_scheduler.PolynomialLR(o, 6, 2.0),
+    "cosine": lambda o: lr_scheduler.CosineAnnealingLR(o, 6),
+    "restarts": lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 3),
+    "cyclic": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, 2),
+    "onecycle": lambda o: lr_scheduler.OneCycleLR(o, 0.5, total_steps=8),
+    "plateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0),
+    "sequential": lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.ConstantLR(o, 0.1, 2), lr_scheduler.ExponentialLR(o, 0.9)], [2]
+    ),
+    "chained": lambda o: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(o, 0.1, 2), lr_scheduler.ExponentialLR(o, 0.9)], optimizer=o
+    ),
+    "swa": lambda o: torch.optim.swa_utils.SWALR(o, 0.05, 3),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_radius_and_outer_rate_follow_every_scheduler(name: str) -> None:
+    w = parameter(0.0, 0.0)
+    opt = FrankWolfe([w], lr=0.2, radius=3.0, inner_steps=2)
+    scheduler = SCHEDULERS[name](opt)
+    rates = set()
+    for _ in range(7):
+        before = w.detach().clone()
+        walk(opt, [{w: [3.0, 4.0]}])
+        lr = opt.param_groups[0]["lr"]
+        assert float((w.detach() - before).norm()) == pytest.approx(15 * lr)
+        walk(opt, [{w: [3.0, 4.0]}])
+        assert opt.outer is not None
+        assert opt.outer.param_groups[0]["lr"] == lr
+        rates.add(lr)
+        scheduler.step(*([1.0] if name == "plateau" else []))
+    assert len(rates) > 1
+
+
+def test_one_cycle_moves_the_outer_momentum_not_ours() -> None:
+    w = parameter(0.0)
+    opt = FrankWolfe([w], inner_steps=1, gradient_momentum=0.5)
+    lr_scheduler.OneCycleLR(opt, 0.5, total_steps=8)
+    assert opt.param_groups[0]["gradient_momentum"] == 0.5
+    walk(opt, [{w: [1.0]}])
+    assert opt.outer is not None
+    assert opt.outer.param_groups[0]["betas"][0] == 0.95
+
+
+def test_a_missing_gradient_is_the_vertex_zero() -> None:
+    a, b = parameter(0.0), parameter(0.0)
+    opt = FrankWolfe([a, b], lr=0.3, inner_steps=3, outer=None)
+    walk(opt, [{a: [1.0]}, {a: [1.0], b: [1.0]}, {b: [1.0]}])
+    # a had vertices 1 and 2 of 3, b (whose gradient came late) 2 and 3
+    assert [a.item(), b.item()] == pytest.approx([-0.2, -0.2])
+
+
+@pytest.mark.parametrize("step_size", ["1/k", "2/(k+1)"])
+def test_late_and_zero_gradients_agree(step_size: str) -> None:
+    late, zero = parameter(0.0, 0.0), parameter(0.0, 0.0)
+    opt = FrankWolfe([late, zero], inner_steps=4, step_size=step_size, outer=None)
+    some, none = [1.0, 2.0], [0.0, 0.0]
+    walk(opt, [{zero: none}, {late: some, zero: some}, {zero: none}, {late: some, zero: some}] * 2)
+    assert torch.equal(late, zero)
+    assert late.detach().norm() > 0
+
+
+def test_parameters_that_never_move_rest_in_the_outer_optimizer() -> None:
+    used, unused, frozen = parameter(1.0), parameter(1.0), parameter(1.0)
+    frozen.requires_grad_(False)
+    opt = FrankWolfe([used, unused, frozen], inner_steps=1)
+    walk(opt, [{used: [1.0]}] * 3)
+    assert unused.item() == frozen.item() == 1.0
+    assert opt.outer is not None
+    assert list(opt.outer.state) == [used]
+    assert opt.agreement().isnan().tolist() == [False, True, True]
+
+
+def test_step_without_any_gradient_does_nothing() -> None:
+    w = parameter(1.0)
+    opt = FrankWolfe([w], inner_steps=2)
+    opt.step()
+    assert opt.inner_step == 0
+
+
+def test_zero_gradients_move_nothing() -> None:
+    w = parameter(1.0, 2.0)
+    opt = FrankWolfe([w], inner_steps=2)
+    walk(opt, [{w: [0.0, 0.0]}] * 4)
+    assert w.tolist() == [1.0, 2.0]
+    assert opt.agreement().tolist() == [0.0]
+
+
+def test_refused_kinds_of_parameters_and_gradients() -> None:
+    with pytest.raises(ConfigError, match="complex64"):
+        FrankWolfe([nn.Parameter(torch.ones(2, dtype=torch.complex64))])
+    embedding = nn.Embedding(4, 2, sparse=True)
+    opt = FrankWolfe(embedding.parameters())
+    embedding(torch.tensor([1])).sum().backward()
+    before = embedding.weight.detach().clone()
+    with pytest.raises(ConfigError, match="sparse"):
+        opt.step()
+    assert torch.equal(embedding.weight, before)
+    assert opt.inner_step == 0
+
+
+@pytest.mark.parametrize("norm", [1, 2, 3, math.inf, "spectral"])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+def test_memory_layout_does_not_matter(norm: Any, scope: str) -> None:
+    scope = "tensor" if isinstance(norm, str) else scope
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(4, 3, generator=generator)
+    grads = [torch.randn(4, 3, generator=generator) for _ in range(4)]
+    results = []
+    for view in (lambda t: t.clone(), lambda t: t.t().contiguous().t()):
+        w, scalar = nn.Parameter(view(start)), nn.Parameter(torch.tensor(2.0))
+        opt = FrankWolfe([w, scalar], lr=0.1, inner_steps=2, norm=norm, scope=scope)
+        for g in grads:
+            # The gradient's layout is the other one.
+            w.grad = view(g).t().contiguous().t() if w.is_contiguous() else g.clone()
+            scalar.grad = torch.tensor(-1.0)
+            opt.step()
+        results.append(torch.cat([w.detach().reshape(-1), scalar.detach().reshape(1)]))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_that_underflow_when_squared() -> None:
+    """Vanishing gradients (1e-30) give full-size vertices, beside gradients of any other size."""
+    tiny, huge, usual = (nn.Parameter(torch.zeros(2)) for _ in range(3))
+    opt = FrankWolfe([tiny, huge, usual], lr=1.0, inner_steps=1, outer=None)
+    for p, size in ((tiny, 1e-30), (huge, 1e30), (usual, 1.0)):
+        p.grad = size * torch.tensor([3.0, 4.0])
+    opt.step()
+    for p in (tiny, huge, usual):
+        assert p.tolist() == pytest.approx([-0.6, -0.8])
+
+
+def test_weights_are_written_in_place() -> None:
+    """cuDNN's flat RNN weights, tied and compiled weights rely on it; p.grad stays the caller's."""
+    rnn = nn.RNN(2, 3)
+    addresses = [p.data_ptr() for p in rnn.parameters()]
+    opt = FrankWolfe(rnn.parameters(), inner_steps=2)
+    for _ in range(4):
+        opt.zero_grad()
+        rnn(torch.ones(2, 1, 2))[0].sum().backward()
+        held = [(p.grad, p.grad.clone()) for p in rnn.parameters() if p.grad is not None]
+        opt.step()
+        for p, (grad, value) in zip(rnn.parameters(), held, strict=True):
+            assert p.grad is grad
+            assert torch.equal(grad, value)
+    assert addresses == [p.data_ptr() for p in rnn.parameters()]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+def test_half_precision_parameters(dtype: torch.dtype, scope: str) -> None:
+    w = nn.Parameter(torch.zeros(8, dtype=dtype))
+    opt = FrankWolfe([w], lr=0.02, radius=0.1, inner_steps=3, scope=scope)
+    for _ in range(120):
+        opt.zero_grad()
+        (w.float() - 0.5).square().sum().backward()
+        opt.step()
+    assert w.dtype == dtype
+    assert (w.float() - 0.5).abs().max() < 0.1
+
+
+def test_clipping_and_accumulation_come_before_the_step() -> None:
+    a, b = parameter(0.0, 0.0), parameter(0.0, 0.0)
+    opt = FrankWolfe([a, b], lr=1.0, inner_steps=1, outer=None, scope="global", norm=3)
+    for _ in range(2):
+        (a @ torch.tensor([3.0, 1.0]).double() + 2 * b.sum()).backward()
+    torch.nn.utils.clip_grad_value_([a, b], 4.5)
+    opt.step()
+    expected = lmo(torch.tensor([4.5, 2.0, 4.0, 4.0]).double(), norm=3)
+    assert torch.allclose(torch.cat([a, b]).detach(), expected)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nonfinite_gradients_raise_and_change_nothing(bad: float) -> None:
+    a, b = parameter(0.0, 0.0), parameter(0.0)
+    opt = FrankWolfe([a, b], inner_steps=3, norm=math.inf)
+    walk(opt, [{a: [1.0, 2.0], b: [1.0]}])
+    before = [a.tolist(), b.tolist()]
+    with pytest.raises(NonFiniteGradient, match="1 of 2 tensors"):
+        walk(opt, [{a: [1.0, bad], b: [1.0]}])
+    assert [a.tolist(), b.tolist()] == before
+    assert (opt.inner_step, opt.skipped) == (1, 0)
+
+
+def test_nonfinite_gradients_can_be_skipped() -> None:
+    a, b = parameter(0.0), parameter(0.0)
+    opt = FrankWolfe([a], lr=1.0, inner_steps=2, nonfinite="skip", outer=None)
+    same = FrankWolfe([b], lr=1.0, inner_steps=2, outer=None)
+    walk(opt, [{a: [1.0]}, {a: [math.nan]}, {a: [-3.0]}])
+    walk(same, [{b: [1.0]}, {b: [-3.0]}])
+    assert a.item() == b.item()
+    assert (opt.inner_step, opt.skipped, opt.updates) == (0, 1, 1)
+    assert opt.diagnostics()["skipped"] == 1
+
+    def closure() -> Tensor:
+        a.grad = torch.full_like(a, math.nan if a.item() != start else 1.0)
+        return a.detach().sum()
+
+    start = a.item()
+
+    opt.step(closure)  # the second gradient, inside the ball, is NaN: back to the anchor
+    assert (a.item(), opt.inner_step, opt.skipped) == (start, 0, 2)
+
+
+def test_grad_scaler() -> None:
+    """Scaled training equals plain training; a minibatch that overflows is dropped and counted."""
+    torch.manual_seed(0)
+    plain, scaled = nn.Linear(3, 1), nn.Linear(3, 1)
+    scaled.load_state_dict(plain.state_dict())
+    opt = FrankWolfe(plain.parameters(), lr=0.1, inner_steps=3, gradient_momentum=0.5)
+    twin = FrankWolfe(scaled.parameters(), lr=0.1, inner_steps=3, gradient_momentum=0.5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=2)
+    for i, x in enumerate(torch.randn(8, 4, 3, generator=torch.Generator().manual_seed(1))):
+        if i == 4:
+            twin.zero_grad()
+            (scaler.scale(scaled(x).square().mean()) * math.inf).backward()
+            before = [p.detach().clone() for p in scaled.parameters()]
+            scaler.step(twin)
+            scaler.update()
+            assert all(torch.equal(a, b) for a, b in zip(before, scaled.parameters(), strict=True))
+            assert (twin.skipped, twin.inner_step) == (1, 1)
+        opt.zero_grad()
+        twin.zero_grad()
+        plain(x).square().mean().backward()
+        scaler.scale(scaled(x).square().mean()).backward()
+        if i % 2:
+            scaler.unscale_(twin)
+        opt.step()
+        scaler.step(twin)
+        scaler.update()
+    for p, q in zip(plain.parameters(), scaled.parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+    assert twin.updates == opt.updates == 2
+
+
+def test_compiled_models_train() -> None:
+    """Dynamo traces the model; the in-place writes must reach the compiled function."""
+    model = nn.Linear(3, 1)
+    compiled = torch.compile(model, backend="eager")
+    opt = FrankWolfe(model.parameters(), lr=0.05, inner_steps=2)
+    x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for _ in range(30):
+        opt.zero_grad()
+        loss = (compiled(x) - x.sum(1, keepdim=True)).square().mean()
+        loss.backward()
+        losses.append(loss.item())
+        opt.step()
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_tensor_and_global_scope_agree_on_one_tensor() -> None:
+    gradients = torch.randn(6, 5, generator=torch.Generator().manual_seed(2))
+    for norm in (1, 1.5, 2, 4, math.inf):
+        results = []
+        for scope in ("tensor", "global"):
+            w = nn.Parameter(torch.zeros(5))
+            opt = FrankWolfe([w], lr=0.1, inner_steps=3, norm=norm, scope=scope)
+            for g in gradients:
+                w.grad = g.clone()
+                opt.step()
+            results.append(w.detach())
+        torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("norm", [2, math.inf])
+def test_fused_step_equals_the_ball_by_ball_loop(norm: Any) -> None:
+    """The fused path for p = 2 against the general one, which tracking gaps takes."""
+    shapes, generator = [(3, 4), (4,), ()], torch.Generator().manual_seed(0)
+    start = [torch.randn(s, generator=generator) for s in shapes]
+    gradients = [[torch.randn(s, generator=generator) for s in shapes] for _ in range(12)]
+    results = []
+    for track in ((), ("gap",)):
+        params = [nn.Parameter(w.clone()) for w in start]
+        opt = FrankWolfe(params, lr=0.01, inner_steps=4, norm=norm, track=track)
+        for step in gradients:
+            for p, g in zip(params, step, strict=True):
+                p.grad = g.clone()
+            opt.step()
+        results.append(params)
+    for p, q in zip(*results, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)

@@ -1,0 +1,180 @@
+"""Steihaug's conjugate gradients and the solver around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from fwrnn_core import FrankWolfe
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import NonFiniteGradient, TrustRegion
+from fwrnn_core.optim.trust_region import steihaug
+
+
+def symmetric(seed: int, size: int, definite: bool) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    g = torch.randn(size, generator=generator, dtype=torch.float64)
+    return (a @ a.T + 0.1 * torch.eye(size) if definite else a + a.T), g
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    size=st.integers(1, 8),
+    definite=st.booleans(),
+    radius=st.floats(1e-4, 1e3),
+    steps=st.integers(1, 20),
+)
+def test_inside_the_ball_and_no_worse_than_cauchy(
+    seed: int, size: int, definite: bool, radius: float, steps: int
+) -> None:
+    h, g = symmetric(seed, size, definite)
+    found = steihaug(g, lambda v: h @ v, radius, steps, tolerance=1e-10)
+
+    def model(s: Tensor) -> float:
+        return float(g @ s + 0.5 * s @ h @ s)
+
+    curvature = float(g @ h @ g)
+    length = float(g.norm())
+    tau = 1.0 if curvature <= 0 else min(1.0, length**3 / (radius * curvature))
+    cauchy = -tau * radius / length * g
+    assert float(found.step.norm()) <= radius * (1 + 1e-12)
+    assert model(found.step) <= model(cauchy) + 1e-9 * abs(model(cauchy))
+    assert found.decrease == pytest.approx(-model(found.step), rel=1e-7)
+    assert found.products <= steps
+    assert found.at_boundary == (abs(float(found.step.norm()) - radius) < 1e-9 * radius)
+
+
+def test_exact_where_the_newton_step_fits() -> None:
+    h, g = symmetric(0, 6, True)
+    found = steihaug(g, lambda v: h @ v, 1e3, 20, tolerance=1e-12)
+    assert torch.allclose(found.step, -torch.linalg.solve(h, g))
+    assert not found.at_boundary
+
+
+def net(dtype: torch.dtype = torch.float64) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).to(dtype)
+
+
+def data(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    return x, x.sum(1, keepdim=True).sin()
+
+
+def run(solver: TrustRegion, backward: bool, steps: int = 10, **options: Any) -> tuple[Any, Any]:
+    model, (x, y) = net(), data()
+    opt = FrankWolfe(
+        model.parameters(),
+        **{"radius": 0.5, "inner_steps": 6, "scope": "global", "outer": None, **options},
+        solver=solver,
+    )
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = (model(x) - y).square().mean()
+        if backward:
+            loss.backward()
+        return loss
+
+    return [opt.step(closure).item() for _ in range(steps)], opt
+
+
+def test_both_hessians_agree_and_descend() -> None:
+    exact, opt = run(TrustRegion(hessian="double-backward"), backward=False)
+    differences, _ = run(TrustRegion(hessian="finite-differences"), backward=True)
+    silent, _ = run(TrustRegion(hessian="finite-differences"), backward=False)
+    automatic, _ = run(TrustRegion(), backward=False)
+    fallback, _ = run(TrustRegion(), backward=True)
+    assert exact == automatic
+    assert differences == fallback == silent
+    assert differences == pytest.approx(exact, rel=1e-5)
+    assert exact[-1] < 0.3 * exact[0]
+    assert opt.updates == 10
+    assert float(opt.agreement()) <= 1 + 1e-12
+
+
+def test_adaptive_trust_region_is_the_classical_method() -> None:
+    losses, opt = run(TrustRegion(), False, steps=25, adaptive="ratio", radius=0.05)
+    assert losses[-1] < 0.01 * losses[0]
+    assert opt.diagnostics()["radius"][0] > 0.05
+
+
+class Once(torch.autograd.Function):
+    """A layer without a second derivative, like a fused recurrence."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0] * grad
+
+
+@pytest.mark.parametrize("hessian", ["auto", "double-backward"])
+def test_models_without_second_derivative(hessian: str) -> None:
+    w = nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64))
+    opt = FrankWolfe(
+        [w],
+        radius=10.0,
+        inner_steps=4,
+        scope="global",
+        outer=None,
+        solver=TrustRegion(hessian=hessian),
+    )
+
+    def closure() -> Tensor:
+        return Once.apply(w).sum()
+
+    if hessian == "auto":
+        opt.step(closure)
+        assert w.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+    else:
+        with pytest.raises(ConfigError, match="no second derivative"):
+            opt.step(closure)
+
+
+def test_what_a_trust_region_cannot_do_is_said() -> None:
+    w = nn.Parameter(torch.ones(2))
+    for options in ({}, {"scope": "global", "norm": 3}):
+        with pytest.raises(ConfigError, match="one Euclidean ball"):
+            FrankWolfe([w], solver="trust-region", **options)
+    with pytest.raises(ConfigError, match="released"):
+        FrankWolfe([w], solver="trust-region", scope="global", trajectory="released")
+    opt = FrankWolfe([w], solver="trust-region", scope="global", inner_steps=2)
+    w.grad = torch.ones(2)
+    with pytest.raises(ConfigError, match="closure"):
+        opt.step()
+    with pytest.raises(ConfigError, match="neither called backward"):
+        opt.step(lambda: 1.0)
+
+    def closure() -> Tensor:
+        loss = (w * float("nan")).sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(NonFiniteGradient):
+        opt.step(closure)
+    assert w.tolist() == [1.0, 1.0]
+    for bad in ({"tolerance": 0.0}, {"hessian": "exact"}):
+        with pytest.raises(ConfigError):
+            TrustRegion(**bad)
+    assert opt.diagnostics()["inner_step"] == 0
+
+
+def test_maximize_climbs() -> None:
+    w = nn.Parameter(torch.tensor([0.5, -0.2], dtype=torch.float64))
+    opt = FrankWolfe(
+        [w], radius=5.0, scope="global", solver="trust-region", maximize=True, outer=None
+    )
+    opt.step(lambda: -(w - 1).square().sum())
+    assert w.tolist() == pytest.approx([1.0, 1.0])
