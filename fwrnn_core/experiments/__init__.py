@@ -1,0 +1,68 @@
+"""The paper's runs, and ours beside them, as data: names and :class:`RunConfig` objects, no code.
+
+Names read like paths: ``har2/published/fw-k5`` is the paper's setting of "Ours K=5" on HAR-2. The
+notebooks, ``fwrnn train`` and ``fwrnn records`` all take their runs from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.experiments import ablations, fair, published, theory
+from fwrnn_core.training import RunConfig
+
+# The paper's figures and tables, and the ablations, by the names a reader would ask for.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "fig3": ("adding/published/*",),
+    "fig4": ("mnist-rnn/published/*",),
+    "fig5": ("mnist-indrnn/published/*",),
+    "table2": ("mnist-indrnn/published/*",),
+    "fig6": ("har2/published/*", "noisy-har2/published/*"),
+    "table3": ("har2/published/*", "noisy-har2/published/*"),
+    "ablations": ("ablations/*",),
+    "theory": ("theory/*",),
+    "fair-search": ("fair/*/search/*",),
+    "fair": ("fair/*/final/*",),
+}
+
+
+def catalogue() -> dict[str, RunConfig]:
+    """Every run by name; the fair protocol's final runs appear once their search is complete.
+
+    >>> catalogue()["har2/published/fw-k5"].optimizer.inner_steps
+    5
+    """
+    runs: dict[str, RunConfig] = {}
+    for config in _all():
+        if config.name in runs:
+            raise ValueError(f"two runs are called {config.name}")
+        runs[config.name] = config
+    return runs
+
+
+def _all() -> Iterable[RunConfig]:
+    yield from published.runs()
+    yield from ablations.runs()
+    yield from fair.runs()
+    yield from theory.runs()
+
+
+def select(name: str) -> list[RunConfig]:
+    """The runs that a name, a group (``table3``) or a shell pattern stands for, never empty.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` with the nearest valid names.
+    """
+    patterns = GROUPS.get(name, (name,))
+    found = [c for n, c in catalogue().items() if any(fnmatchcase(n, p) for p in patterns)]
+    if not found and name == "fair":
+        raise ConfigError(
+            "no method's search is complete yet, and the final runs follow from it: "
+            "`fwrnn train fair-search` first"
+        )
+    if not found:
+        error = unknown("run", name, [*catalogue(), *GROUPS])
+        short = str(error).partition(" Valid:")[0]
+        raise type(error)(f"{short} `fwrnn train --list '*'` lists every run")
+    return found

@@ -1,0 +1,151 @@
+"""Table III under a fair protocol: every method tuned alike, judged alike.
+
+Same data order for all; the epoch chosen on a validation part of whole training subjects; tests in
+evaluation mode at ω_t; as many passes over the data for each method. Each method gets the same
+number of trials of one seeded random search; the trial with the lowest validation loss is then
+trained at full length with several seeds. The final runs join the catalogue once their method's
+search is complete, since their settings follow from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from fwrnn_core.experiments.published import adam
+from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig, records
+
+TRIALS = 12
+SEARCH_EPOCHS, FINAL_EPOCHS = 20, 100
+SEEDS = {"har2": 5, "noisy-har2": 3}
+LEARNING_RATES = (2e-5, 2e-4, 6e-4, 1e-3, 6e-3)
+BATCH_SIZES = (32, 64, 128, 256, 512)
+DECAYS = (0.1, 0.5, 0.9)
+# Frank-Wolfe only; None is the learning rate itself, as the authors had it.
+RADII = (None, 1e-3, 1e-2, 1e-1)
+
+_TANH, _LSTM = ModelConfig("tanh", 80), ModelConfig("lstm", 80)
+_BATCH_NORM = ModelConfig("tanh", 80, options={"batch_norm": True})
+_INDRNN = ModelConfig("indrnn", 80, num_layers=6)
+
+
+def _fw(inner_steps: int, **changes: Any) -> OptimizerConfig:
+    return OptimizerConfig("frank-wolfe", 1e-3, inner_steps=inner_steps, **changes)
+
+
+# method -> (optimizer, model, TBPTT chunk)
+METHODS: dict[str, tuple[OptimizerConfig, ModelConfig, int | None]] = {
+    "sgd": (OptimizerConfig("sgd", 1e-3, momentum=0.9), _TANH, None),
+    "adam": (adam(1e-3), _TANH, None),
+    "adam-clip": (adam(1e-3, clip_norm=1.0), _TANH, None),
+    "adam-tbptt": (adam(1e-3), _TANH, 16),
+    "lstm-adam": (adam(1e-3), _LSTM, None),
+    "fw-k1": (_fw(1), _TANH, None),
+    "fw-k5": (_fw(5), _TANH, None),
+    "fw-k10": (_fw(10), _TANH, None),
+    "fw-bn": (_fw(5), _BATCH_NORM, None),
+    "fw-tbptt": (_fw(5), _TANH, 16),
+    "lstm-fw": (_fw(5), _LSTM, None),
+    "indrnn-adam": (adam(1e-3, weight_decay=1e-4, clip_value=10.0), _INDRNN, None),
+    "indrnn-fw": (_fw(5, clip_value=10.0), _INDRNN, None),
+}
+DATA = {
+    "har2": DataConfig("har-2", validation=0.2),
+    "noisy-har2": DataConfig("noisy-har-2", {"noise": "paper"}, validation=0.2),
+}
+
+
+def runs() -> Iterator[RunConfig]:
+    """The search's trials, and the final runs of every method whose search is complete."""
+    for task in DATA:
+        for method in METHODS:
+            yield from search(task, method)
+    for task in DATA:
+        for method in METHODS:
+            yield from final(task, method)
+
+
+def search(task: str, method: str) -> list[RunConfig]:
+    """The trials of one method: the same draws for every method and task."""
+    found = []
+    for trial, (lr, batch, decay, radius) in enumerate(_draws()):
+        name = f"fair/{task}/search/{method}/{trial:02d}"
+        found.append(_run(name, task, method, lr, batch, decay, radius, SEARCH_EPOCHS, 0))
+    return found
+
+
+@cache
+def _draws() -> list[tuple[float, int, float, float | None]]:
+    """Settings drawn without repeating what a method without a radius would see as the same."""
+    generator = np.random.default_rng(0)
+    axes: tuple[tuple[Any, ...], ...] = (LEARNING_RATES, BATCH_SIZES, DECAYS, RADII)
+    drawn: dict[tuple[Any, ...], Any] = {}
+    while len(drawn) < TRIALS:
+        *key, radius = (axis[int(generator.integers(len(axis)))] for axis in axes)
+        drawn.setdefault(tuple(key), radius)
+    return [(*key, radius) for key, radius in drawn.items()]
+
+
+def selected(task: str, method: str) -> RunConfig | None:
+    """The trial with the lowest validation loss at any epoch; None until all have a record."""
+    best: tuple[float, RunConfig] | None = None
+    for config in search(task, method):
+        path = records.path_of(config.name)
+        if not path.exists():
+            return None
+        record = records.read(path)
+        losses = record.curve("validation_loss")
+        score = float(np.nanmin(losses)) if record.status == "complete" else float("inf")
+        if best is None or score < best[0]:
+            best = score, config
+    return best[1] if best else None
+
+
+def final(task: str, method: str) -> list[RunConfig]:
+    """Full-length runs of the selected trial, one per seed; none until the search is complete."""
+    choice = selected(task, method)
+    if choice is None:
+        return []
+    return [
+        dataclasses.replace(
+            choice,
+            name=f"fair/{task}/final/{method}/seed-{seed}",
+            epochs=FINAL_EPOCHS,
+            lr_step=FINAL_EPOCHS // 2,
+            seed=seed,
+        )
+        for seed in range(1, SEEDS[task] + 1)
+    ]
+
+
+def _run(
+    name: str,
+    task: str,
+    method: str,
+    lr: float,
+    batch: int,
+    decay: float,
+    radius: float | None,
+    epochs: int,
+    seed: int,
+) -> RunConfig:
+    optimizer, model, tbptt = METHODS[method]
+    changes: dict[str, Any] = {"lr": lr}
+    if optimizer.name == "frank-wolfe":
+        changes["radius"] = radius
+    return RunConfig(
+        name=name,
+        data=DATA[task],
+        model=model,
+        optimizer=dataclasses.replace(optimizer, **changes),
+        batch_size=batch,
+        epochs=epochs,
+        lr_step=epochs // 2,
+        lr_gamma=decay,
+        tbptt=tbptt,
+        seed=seed,
+    )

@@ -1,0 +1,82 @@
+"""Checkpoints: the whole state of an unfinished run, sealed and written atomically.
+
+File format: one JSON line ``{"schema", "id", "sha256"}``, then the bytes of ``torch.save``. The
+hash is checked before anything is unpickled, and only tensors and plain containers are admitted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from fwrnn_core import paths
+from fwrnn_core.errors import RecordError
+from fwrnn_core.training.records import write_atomic
+
+SCHEMA = 1
+
+
+def path_of(run_id: str) -> Path:
+    """Where the checkpoint of a run lies."""
+    return paths.checkpoints() / f"{run_id}.ckpt"
+
+
+def save(path: Path, run_id: str, state: dict[str, Any]) -> None:
+    """Write the state; a reader sees the old file or the new one, never half of it."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    header = {"schema": SCHEMA, "id": run_id, "sha256": hashlib.sha256(payload).hexdigest()}
+    write_atomic(path, json.dumps(header).encode() + b"\n" + payload)
+
+
+def load(path: Path, run_id: str) -> dict[str, Any] | None:
+    """The stored state, or None if there is none.
+
+    Raises :class:`~fwrnn_core.errors.RecordError` for a file of another version or run, truncated
+    or edited; the file is left as it is.
+    """
+    try:
+        header_line, _, payload = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    way_out = "Delete the file to train the run from its beginning"
+    try:
+        header = json.loads(header_line)
+        schema, owner, digest = header["schema"], header["id"], header["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise RecordError(f"{path}: not a checkpoint of this project. {way_out}") from None
+    if schema != SCHEMA:
+        raise RecordError(f"{path}: checkpoint of schema {schema}, this version reads {SCHEMA}")
+    if owner != run_id:
+        raise RecordError(f"{path}: checkpoint of run {owner}, not {run_id}. {way_out}")
+    if hashlib.sha256(payload).hexdigest() != digest:
+        raise RecordError(f"{path}: truncated or edited (SHA-256 does not match). {way_out}")
+    # weights_only: a checkpoint is data; it must not be able to run code.
+    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+
+
+def lock(run_id: str) -> FileLock:
+    """A lock that the operating system frees when its holder dies, however it dies."""
+    folder = paths.checkpoints()
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{run_id}.lock")
+
+
+def is_running(run_id: str) -> bool:
+    """Whether some process is training the run right now."""
+    if not (paths.checkpoints() / f"{run_id}.lock").exists():
+        return False
+    holder = lock(run_id)
+    try:
+        holder.acquire(timeout=0)
+    except Timeout:
+        return True
+    holder.release()
+    return False

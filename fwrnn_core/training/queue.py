@@ -1,0 +1,121 @@
+"""Several runs side by side: one process each, one bar over all, resumable at any moment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from fwrnn_core.errors import FwrnnError
+from fwrnn_core.training.config import RunConfig
+from fwrnn_core.training.loop import Run
+from fwrnn_core.training.session import filed, train
+
+_epochs: Queue[int] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended: its record's status, or the error's text."""
+
+    name: str
+    status: str
+    error: str | None = None
+
+
+def _start(epochs: Queue[int], threads: int) -> None:
+    global _epochs
+    _epochs = epochs
+    # Ctrl-C reaches the whole process group; `train` answers it by writing its checkpoint.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None) -> Outcome:
+    config = RunConfig.from_dict(body)
+
+    def tell(run: Run) -> None:
+        if _epochs is not None:
+            _epochs.put(1)
+
+    try:
+        record = train(
+            config,
+            device=device,
+            threads=threads,
+            progress=False,
+            stop_after=stop_after,
+            on_epoch=tell,
+        )
+        return Outcome(config.name, record.status)
+    except FwrnnError as error:
+        return Outcome(config.name, "failed", str(error))
+    except KeyboardInterrupt:
+        return Outcome(config.name, "interrupted")
+
+
+def missing(configs: Sequence[RunConfig], stop_after: int | None = None) -> list[RunConfig]:
+    """The configs that have no sufficient record yet, in their order."""
+    until = [min(stop_after or c.epochs, c.epochs) for c in configs]
+    return [c for c, u in zip(configs, until, strict=True) if filed(c, until=u) is None]
+
+
+def train_all(
+    configs: Sequence[RunConfig],
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    threads: int = 1,
+    stop_after: int | None = None,
+    progress: bool = True,
+) -> list[Outcome]:
+    """Train what is missing among ``configs``, ``jobs`` processes at a time.
+
+    The bar counts epochs of all runs together. A run that fails does not stop the others. Ctrl-C
+    lets each running process write its checkpoint and starts no further run.
+    """
+    todo = missing(configs, stop_after)
+    context = multiprocessing.get_context("spawn")
+    epochs: Queue[int] = context.Queue()
+    outcomes: list[Outcome] = []
+    total = sum(min(stop_after or c.epochs, c.epochs) for c in todo)
+    with (
+        ProcessPoolExecutor(jobs, context, _start, (epochs, threads)) as pool,
+        tqdm(total=total, unit="epoch", disable=not progress, smoothing=0.02) as bar,
+    ):
+        waiting = list(todo)
+        running: set[Future[Outcome]] = set()
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    config = waiting.pop(0)
+                    running.add(pool.submit(_one, config.to_dict(), device, threads, stop_after))
+                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                _drain(epochs, bar)
+                for future in done:
+                    outcome = future.result()
+                    outcomes.append(outcome)
+                    note = f": {outcome.error}" if outcome.error else ""
+                    bar.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
+        except KeyboardInterrupt:
+            bar.write("stopping: each run writes its checkpoint", file=sys.stderr)
+            outcomes += [f.result() for f in running]
+            raise
+    return outcomes
+
+
+def _drain(epochs: Queue[int], bar: tqdm[Any]) -> None:
+    try:
+        while True:
+            bar.update(epochs.get_nowait())
+    except queue.Empty:
+        return

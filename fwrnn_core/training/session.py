@@ -1,0 +1,204 @@
+"""``train(config)``: a run with everything around it that must not get lost.
+
+Lock (one process trains a run), checkpoint (every epoch and on Ctrl-C or SIGTERM), record (filed
+when the run is complete, has diverged, or was asked to stop early).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import torch
+from filelock import Timeout
+
+from fwrnn_core.errors import ConfigError, FwrnnError, RecordError
+from fwrnn_core.training import checkpoint, records
+from fwrnn_core.training.config import RunConfig
+from fwrnn_core.training.loop import Run
+from fwrnn_core.training.probes import Probe
+from fwrnn_core.training.records import Record
+
+
+class AlreadyRunning(FwrnnError):
+    """Another process is training this run, and the caller did not want to wait."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived; the checkpoint is written and the run can be resumed."""
+
+
+def train(
+    config: RunConfig,
+    *,
+    store: bool = True,
+    folder: Path | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    progress: bool = True,
+    stop_after: int | None = None,
+    wait: bool = True,
+    probes: Sequence[Probe] = (),
+    on_epoch: Callable[[Run], None] | None = None,
+) -> Record:
+    """Train a run, or resume it, or return its record if it is already there.
+
+    Parameters
+    ----------
+    config : what to train
+    store : keep checkpoint and record on disk; False trains in memory (quick runs in notebooks)
+    folder : where records are filed (default ``data/records``)
+    device, threads : where and how wide to compute; the CPU result depends on the thread count
+        in the last bits, the record keeps it
+    progress : draw a bar with loss, accuracy and time left
+    stop_after : file a partial record after that many epochs; a later call goes on from there
+    wait : if another process trains this run, wait for it; else raise :class:`AlreadyRunning`
+    probes : measurements beside those named in the config; in memory only, since a stored record
+        must follow from its config alone
+    on_epoch : called with the :class:`Run` after each epoch
+
+    Raises
+    ------
+    ConfigError : batch larger than the data, unknown names, values out of range
+    RecordError : a record or checkpoint that is damaged or belongs to other settings
+    Interrupted : (a KeyboardInterrupt) after writing a checkpoint
+
+    Examples
+    --------
+    >>> from fwrnn_core.training import DataConfig, ModelConfig, RunConfig, train
+    >>> adding = DataConfig("adding", {"length": 10, "train": 200, "test": 50})
+    >>> run = RunConfig("demo", data=adding, model=ModelConfig(hidden_size=8), epochs=2,
+    ...                 batch_size=50)
+    >>> record = train(run, store=False, progress=False)
+    >>> record.status, record.curve("epoch").tolist()
+    ('complete', [1.0, 2.0])
+    """
+    if stop_after is not None and stop_after < 1:
+        raise ConfigError(f"stop_after = {stop_after} is out of range; valid: >= 1")
+    until = min(stop_after or config.epochs, config.epochs)
+    with _threads(threads):
+        if not store:
+            run = Run(config, device, probes)
+            run.advance(until, progress=progress, on_epoch=on_epoch)
+            return run.record()
+        if probes:
+            raise ConfigError("stored runs take their probes from config.probes")
+        with _exclusive(config, wait), _signals() as caught:
+            return _train_stored(config, folder, device, progress, until, on_epoch, caught)
+
+
+def _train_stored(
+    config: RunConfig,
+    folder: Path | None,
+    device: str,
+    progress: bool,
+    until: int,
+    on_epoch: Callable[[Run], None] | None,
+    caught: list[int],
+) -> Record:
+    if existing := filed(config, folder, until):
+        return existing
+    path = checkpoint.path_of(config.id)
+    state = checkpoint.load(path, config.id)
+    run = Run(config, device)
+    if state is not None:
+        try:
+            run.load_state_dict(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RecordError(
+                f"{path}: does not fit this version of the package ({error}). Delete the file "
+                f"to train the run from its beginning"
+            ) from None
+
+    def keep(run: Run) -> None:
+        checkpoint.save(path, config.id, run.state_dict())
+        if on_epoch is not None:
+            on_epoch(run)
+
+    finished = run.advance(
+        until, progress=progress, on_epoch=keep, interrupted=lambda: bool(caught)
+    )
+    if not finished:
+        checkpoint.save(path, config.id, run.state_dict())
+        raise Interrupted(f"{config.name}: stopped at epoch {run.epoch}; run again to go on")
+    record = Record(records.seal(run.record().body))
+    records.save(record, folder)
+    # The last good state of a diverged run stays for whoever wants to look; a complete run's
+    # state has served.
+    if record.status == "complete":
+        path.unlink(missing_ok=True)
+    return record
+
+
+def filed(config: RunConfig, folder: Path | None = None, until: int | None = None) -> Record | None:
+    """The stored record of this very config if it needs no more training up to that epoch.
+
+    Raises :class:`~fwrnn_core.errors.RecordError` if the name is taken by other settings.
+    """
+    path = records.path_of(config.name, folder)
+    if not path.exists():
+        return None
+    record = records.read(path)
+    if record.config.id != config.id:
+        raise RecordError(
+            f"{path}: holds run {record.config.id}, not {config.id}: its settings differ from "
+            f"what is asked for. Give the run another name, or delete the record"
+        )
+    done = record.status in ("complete", "diverged") or record.epochs >= (until or config.epochs)
+    return record if done else None
+
+
+@contextlib.contextmanager
+def _exclusive(config: RunConfig, wait: bool) -> Iterator[None]:
+    lock = checkpoint.lock(config.id)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise AlreadyRunning(
+                f"{config.name}: another process is training this run ({config.id})"
+            ) from None
+        print(f"{config.name}: another process is training this run; waiting", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, so that the loop can stop between two minibatches."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if caught:  # asked twice: do not wait for the minibatch
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    if count < 1:
+        raise ConfigError(f"threads = {count} is out of range; valid: >= 1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

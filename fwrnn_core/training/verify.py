@@ -1,0 +1,91 @@
+"""Re-train the first epochs of a record and compare: is it reproducible?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.training.loop import CURVES
+from fwrnn_core.training.records import Record
+from fwrnn_core.training.session import train
+
+# Under the same of all these, runs are equal to the last digit.
+_SAME = ("code", "torch", "numpy", "system", "processor", "threads", "device", "backend")
+# A network amplifies rounding from the first epoch on; these bounds still tell another learning
+# rate, batch size or K from the same run on another machine.
+_TOLERANCE = {"loss": 0.15, "accuracy": 0.08, "agreement": 0.05}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Outcome of one comparison.
+
+    ``circumstances`` are those of code, libraries and machine that are not the record's; without
+    any, every ``difference`` counts, else only those in ``excesses``, beyond the tolerance.
+    """
+
+    name: str
+    epochs: int
+    differences: list[str] = field(default_factory=list)
+    excesses: list[str] = field(default_factory=list)
+    circumstances: list[str] = field(default_factory=list)
+
+    @property
+    def exact(self) -> bool:
+        """Equal to the last digit."""
+        return not self.differences
+
+    @property
+    def agrees(self) -> bool:
+        return self.exact or (bool(self.circumstances) and not self.excesses)
+
+    def summary(self) -> str:
+        """The verdict in words."""
+        if self.exact:
+            return f"{self.name}: {self.epochs} epochs agree to the last digit"
+        other = f"other {', '.join(self.circumstances)}" if self.circumstances else ""
+        if self.agrees:
+            return f"{self.name}: {self.epochs} epochs agree within tolerance ({other})"
+        lines = "\n  ".join(self.excesses if self.circumstances else self.differences)
+        return f"{self.name}: does NOT agree{f' ({other})' if other else ''}\n  {lines}"
+
+
+def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool = True) -> Report:
+    """Train the first ``epochs`` of the record's config again, in memory, and compare curves.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` if the record holds fewer epochs.
+    """
+    if epochs > record.epochs:
+        raise ConfigError(f"{record.name}: has {record.epochs} epochs, {epochs} were asked for")
+    threads = int(record.body["environment"]["threads"])
+    again = train(
+        record.config,
+        store=False,
+        stop_after=epochs,
+        device=device,
+        threads=threads,
+        progress=progress,
+    )
+    here, there = again.body["environment"], record.body["environment"]
+    circumstances = [k for k in _SAME if here.get(k) != there.get(k)]
+    if again.body["data"]["fingerprint"] != record.body["data"]["fingerprint"]:
+        circumstances.append("data")
+    differences, excesses = [], []
+    for curve in CURVES:
+        for epoch in range(epochs):
+            old = record.body["curves"][curve][epoch]
+            new = again.body["curves"][curve][epoch]
+            line = f"epoch {epoch + 1}, {curve}: recorded {old}, now {new}"
+            if old != new:
+                differences.append(line)
+                if not _close(curve, old, new):
+                    excesses.append(line)
+    return Report(record.name, epochs, differences, excesses, circumstances)
+
+
+def _close(curve: str, old: float | None, new: float | None) -> bool:
+    tolerance = _TOLERANCE.get(curve.rpartition("_")[2])
+    if tolerance is None or old is None or new is None:
+        return False
+    return math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance / 10)

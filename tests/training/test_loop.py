@@ -1,0 +1,118 @@
+"""The loop's bookkeeping: counters, curves, thinning, losses and accuracies by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from helpers import small
+
+from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, Run, train
+from fwrnn_core.training.build import count_correct, derive_seed
+
+
+def test_updates_and_gradient_evaluations_are_counted_apart():
+    record = train(small(inner_steps=3), store=False, progress=False)
+    assert record.curve("gradient_evaluations").tolist() == [5, 10, 15, 20]
+    assert record.curve("updates").tolist() == [1, 3, 5, 6]
+    chunked = train(small(inner_steps=3, tbptt=4), store=False, progress=False)
+    assert chunked.curve("gradient_evaluations").tolist() == [15, 30, 45, 60]
+    assert chunked.curve("updates").tolist() == [5, 10, 15, 20]
+
+
+def test_first_gradient_is_that_of_plain_torch():
+    config = small(optimizer=OptimizerConfig("sgd", 0.5), model=ModelConfig("tanh", 8))
+    run = Run(config, "cpu")
+    before = [p.detach().clone() for p in run.model.parameters()]
+    x, y = run._next_batch()
+    loss = torch.nn.functional.mse_loss(run.model(x)[:, 0], y)
+    expected = torch.autograd.grad(loss, list(run.model.parameters()))
+    assert run.step() == pytest.approx(loss.item())
+    for p, old, g in zip(run.model.parameters(), before, expected, strict=True):
+        torch.testing.assert_close(p.data, old - 0.5 * g)
+
+
+def test_an_epoch_sees_every_example_once_in_another_order_each_time():
+    run = Run(small(), "cpu")
+    seen = []
+    for _ in range(2):
+        targets = []
+        for _ in range(run.minibatches):
+            targets.append(run._next_batch()[1])
+            run.minibatch += 1
+        seen.append(torch.cat(targets))
+        run.epoch, run.minibatch, run._order = run.epoch + 1, 0, None
+    assert not torch.equal(seen[0], seen[1])
+    for targets in seen:
+        assert torch.equal(targets.sort().values, run.data.y_train.sort().values)
+
+
+def test_without_shuffling_the_order_is_the_data_s():
+    run = Run(small(shuffle=False), "cpu")
+    assert torch.equal(run._next_batch()[1], run.data.y_train[:32])
+
+
+def test_losses_are_thinned_to_a_bounded_number_of_points():
+    long = small(epochs=300, inner_steps=1)
+    record = train(long, store=False, progress=False, stop_after=20)
+    losses = record.body["losses"]
+    # 1500 updates are expected in all: every third is kept, 100 of them are done.
+    assert losses["update"] == list(range(3, 101, 3))
+    assert losses["update"] == losses["gradient_evaluation"]
+
+
+def test_clipping_reaches_the_gradient_before_the_optimizer_sees_it():
+    tight = OptimizerConfig("sgd", 1.0, clip_norm=1e-6)
+    run = Run(small(optimizer=tight), "cpu")
+    before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    run.step()
+    after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert (after - before).norm() <= 1.1e-6
+    clamp = OptimizerConfig("sgd", 1.0, clip_value=1e-6)
+    run = Run(small(optimizer=clamp), "cpu")
+    before = [p.detach().clone() for p in run.model.parameters()]
+    run.step()
+    for p, old in zip(run.model.parameters(), before, strict=True):
+        assert (p - old).abs().max() <= 1.1e-6  # float32 rounds the difference
+
+
+def test_the_schedule_moves_learning_rate_and_radius_together():
+    record = train(small(lr_step=1, lr_gamma=0.5), store=False, progress=False)
+    torch.testing.assert_close(
+        torch.tensor(record.curve("lr")), torch.tensor([1e-2, 5e-3, 2.5e-3, 1.25e-3]).double()
+    )
+
+
+def test_validation_is_held_out_and_reported():
+    config = small(data=DataConfig("adding", {"length": 12, "train": 160}, validation=0.25))
+    record = train(config, store=False, progress=False)
+    assert record.body["data"]["train"] == 120
+    assert record.body["data"]["validation"] == 40
+    assert len(set(record.body["curves"]["validation_loss"])) == 4
+    assert record.at_best_validation("test_loss") in record.body["curves"]["test_loss"]
+
+
+def test_accuracy_counts_right_answers():
+    output = torch.tensor([[0.6], [0.4], [0.9]])
+    target = torch.tensor([1.0, 1.0, 1.0])
+    assert count_correct(output, target, "binary", "sigmoid") == 2
+    assert count_correct(output - 0.5, target, "binary", "linear") == 2
+    logits = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    assert count_correct(logits, torch.tensor([1, 1]), "multiclass", "linear") == 1
+
+
+def test_training_learns():
+    config = small(
+        data=DataConfig("adding", {"length": 6, "train": 500, "test": 200}),
+        model=ModelConfig("tanh", 16),
+        epochs=30,
+        inner_steps=2,
+    )
+    record = train(config, store=False, progress=False)
+    assert record.curve("test_loss")[-1] < 0.2 * record.curve("test_loss")[0]
+
+
+def test_streams_and_positions_have_seeds_of_their_own():
+    places = itertools.product((0, 1), ("order", "noise"), range(50))
+    assert len({derive_seed(*place) for place in places}) == 200

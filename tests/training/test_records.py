@@ -1,0 +1,98 @@
+"""Records: sealed, atomic, refused by name when anything about them is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers import small
+
+from fwrnn_core.errors import ConfigError, RecordError
+from fwrnn_core.training import records, train
+
+
+@pytest.fixture(scope="module")
+def record():
+    return train(small(epochs=2), store=False, progress=False)
+
+
+@pytest.fixture
+def stored(record, tmp_path):
+    return records.save(record, tmp_path)
+
+
+def test_what_is_saved_is_what_is_read(record, stored):
+    again = records.read(stored)
+    assert again.essence() == record.essence()
+    assert again.config == record.config
+    assert again.status == "complete"
+    assert stored.name == "run.json"
+
+
+def test_a_record_is_small_and_diffs_line_by_line(stored):
+    text = stored.read_text()
+    assert len(text) < 10_000
+    assert '\n    "train_loss": [' in text
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "truncated or not JSON"),
+        (lambda text: text.replace('"epochs": 2', '"epochs": 3'), "SHA-256"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "schema 99"),
+        (lambda text: '{"a": 1}', "not a record"),
+        (lambda text: "", "truncated or not JSON"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_name_and_left_alone(stored, damage, words):
+    stored.write_text(damaged := damage(stored.read_text()))
+    with pytest.raises(RecordError) as error:
+        records.read(stored)
+    assert words in str(error.value)
+    assert str(stored) in str(error.value)
+    assert stored.read_text() == damaged
+
+
+def test_a_resealed_record_with_another_id_is_refused(stored):
+    body = json.loads(stored.read_text())
+    body["config"]["seed"] = 7
+    stored.write_text(json.dumps(records.seal(body)))
+    with pytest.raises(RecordError, match="does not belong to its config"):
+        records.read(stored)
+
+
+def test_a_record_of_other_settings_is_never_overwritten(record, stored):
+    before = stored.read_bytes()
+    other = train(small(epochs=1, seed=5), store=False, progress=False)
+    with pytest.raises(RecordError, match="its settings\\s+differ"):
+        records.save(other, stored.parent.parent)
+    assert stored.read_bytes() == before
+
+
+def test_a_missing_record_names_the_nearest(stored, tmp_path):
+    with pytest.raises(RecordError, match="test/run"):
+        records.load("test/rum", tmp_path)
+    assert [r.name for r in records.load("test/*", tmp_path)] == ["test/run"]
+
+
+def test_curves_are_arrays_and_unknown_ones_are_refused(record):
+    assert record.curve("train_loss").shape == (2,)
+    assert np.isnan(record.curve("test_accuracy")).all()  # regression has none
+    assert (np.diff(record.curve("seconds")) >= 0).all()
+    with pytest.raises(ConfigError, match="'test_los'.*'test_loss'"):
+        record.curve("test_los")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(stored, monkeypatch):
+    before = stored.read_bytes()
+
+    def broken(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("fwrnn_core.training.records.os.replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        records.write_atomic(stored, b"new")
+    assert stored.read_bytes() == before
+    assert list(stored.parent.iterdir()) == [stored]

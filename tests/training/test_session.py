@@ -1,0 +1,252 @@
+"""``train``: resumed, killed, shared and interrupted runs are the run that was never stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from helpers import small
+
+from fwrnn_core import paths
+from fwrnn_core.errors import ConfigError, RecordError
+from fwrnn_core.training import (
+    AlreadyRunning,
+    ModelConfig,
+    OptimizerConfig,
+    Run,
+    RunConfig,
+    checkpoint,
+    records,
+    train,
+)
+
+VARIANTS = {
+    "frank-wolfe in mid-loop": small(),
+    "released trajectory": small(
+        optimizer=OptimizerConfig(lr=1e-2, inner_steps=3, trajectory="released")
+    ),
+    "adam with schedule": small(optimizer=OptimizerConfig("adam", 1e-2), lr_step=1),
+    "truncated": small(tbptt=5),
+    "truncated, released": small(tbptt=4, tbptt_rule="released"),
+    "dropout and batch norm": small(
+        model=ModelConfig("indrnn", 6, num_layers=2),
+        optimizer=OptimizerConfig("adam", 1e-2, weight_decay=1e-3),
+        evaluation="published-code",
+    ),
+}
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("steps", [1, 5, 8])
+def test_a_run_resumed_after_any_minibatch_is_the_unbroken_run(config, steps):
+    whole = train(config, store=False, progress=False)
+    first = Run(config, "cpu")
+    done = 0
+    while done < steps:
+        if first.minibatch == first.minibatches:
+            first.finish_epoch()
+        first.step()
+        done += 1
+    path = checkpoint.path_of(config.id)
+    checkpoint.save(path, config.id, first.state_dict())
+    resumed = train(config, progress=False)
+    assert resumed.essence() == whole.essence()
+    assert not path.exists()
+
+
+def test_a_stored_run_is_not_trained_twice():
+    first = train(small(), progress=False)
+    stamp = records.path_of("test/run").stat().st_mtime_ns
+    assert train(small(), progress=False).body == first.body
+    assert records.path_of("test/run").stat().st_mtime_ns == stamp
+
+
+def test_stop_after_files_a_partial_record_that_goes_on():
+    whole = train(small(), store=False, progress=False)
+    partial = train(small(), progress=False, stop_after=2)
+    assert (partial.status, partial.epochs) == ("partial", 2)
+    assert train(small(), progress=False, stop_after=1).body == partial.body
+    complete = train(small(), progress=False)
+    assert complete.status == "complete"
+    assert complete.essence() == whole.essence()
+
+
+def test_the_global_generator_and_thread_count_are_left_alone():
+    import torch
+
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    threads = torch.get_num_threads()
+    torch.manual_seed(1)
+    train(small(epochs=1), store=False, progress=False)
+    assert torch.rand(1) == expected
+    assert torch.get_num_threads() == threads
+
+
+def test_divergence_stops_the_run_and_says_where():
+    config = small(optimizer=OptimizerConfig("sgd", 1e30))
+    record = train(config, progress=False)
+    assert record.status == "diverged"
+    where = record.body["diverged"]
+    assert where["epoch"] == 1
+    assert where["minibatch"] >= 1
+    assert where["loss"] in ("inf", "nan")
+    assert train(config, progress=False).body == record.body  # it is not tried again
+
+
+def test_divergence_keeps_the_last_good_checkpoint(monkeypatch):
+    config = small()
+    original = Run._next_batch
+
+    def poisoned(self):
+        x, y = original(self)
+        return (x * float("nan") if self.epoch == 2 else x), y
+
+    monkeypatch.setattr(Run, "_next_batch", poisoned)
+    record = train(config, progress=False)
+    assert (record.status, record.epochs) == ("diverged", 2)
+    state = checkpoint.load(checkpoint.path_of(config.id), config.id)
+    assert state["counters"][0] == 2
+
+
+def test_two_processes_share_a_run(monkeypatch):
+    config = small()
+    with checkpoint.lock(config.id):
+        with pytest.raises(AlreadyRunning, match="another process"):
+            train(config, progress=False, wait=False)
+        assert checkpoint.is_running(config.id)
+    assert not checkpoint.is_running(config.id)
+
+
+def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
+    config = small(epochs=6)
+    lock = checkpoint.lock(config.id)
+    lock.acquire()
+    results = []
+    second = threading.Thread(target=lambda: results.append(train(config, progress=False)))
+    second.start()
+    time.sleep(0.2)
+    assert not results
+    lock.release()
+    second.join(timeout=60)
+    assert results[0].status == "complete"
+    assert "waiting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batch_size": 161}, "batch_size = 161 exceeds the 160"),
+        ({"tbptt": 13}, "tbptt = 13 exceeds the 12"),
+        ({"model": ModelConfig("tanh", 8, options={"colour": 1})}, "colour"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_are_refused_before_training(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        train(small(**changes), progress=False)
+    assert not records.path_of("test/run").exists()
+
+
+def test_an_absent_device_is_refused():
+    with pytest.raises(ConfigError, match="'cuda:7' is not available"):
+        train(small(), store=False, progress=False, device="cuda:7")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda raw: raw[:-7], "truncated or edited"),
+        (lambda raw: raw[:10], "not a checkpoint"),
+        (lambda raw: raw.replace(b'"schema": 1', b'"schema": 9'), "schema 9"),
+        (lambda raw: b"", "not a checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_by_name_and_kept(damage, words):
+    config = small()
+    run = Run(config, "cpu")
+    run.step()
+    path = checkpoint.path_of(config.id)
+    checkpoint.save(path, config.id, run.state_dict())
+    path.write_bytes(damaged := damage(path.read_bytes()))
+    with pytest.raises(RecordError, match=words) as error:
+        train(config, progress=False)
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == damaged
+
+
+def test_a_checkpoint_of_another_run_is_refused():
+    config, other = small(), small(seed=9)
+    checkpoint.save(checkpoint.path_of(config.id), other.id, Run(other, "cpu").state_dict())
+    with pytest.raises(RecordError, match=f"run {other.id}, not {config.id}"):
+        train(config, progress=False)
+
+
+SCRIPT = """
+import json, sys
+from fwrnn_core.training import RunConfig, train
+config = RunConfig.from_dict(json.loads(sys.argv[1]))
+print("ready", flush=True)
+train(config, progress=False)
+"""
+
+
+def _start(config: RunConfig) -> subprocess.Popen[str]:
+    import json
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), json.dumps(config.to_dict())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def test_kill_minus_nine_at_ten_random_moments_changes_nothing():
+    config = small(epochs=150)
+    started = time.perf_counter()
+    whole = train(config, store=False, progress=False)
+    duration = time.perf_counter() - started
+    moments = random.Random(0)
+    killed = 0
+    for _ in range(10):
+        process = _start(config)
+        time.sleep(moments.uniform(0, duration / 10))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        assert not list(paths.records().rglob(".*")), "a torn record"
+    resumed = train(config, progress=False)
+    assert killed == 10
+    assert resumed.essence() == whole.essence()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_writes_a_checkpoint_in_mid_epoch(number):
+    config = small(epochs=100_000)
+    process = _start(config)
+    _wait_for(checkpoint.path_of(config.id))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "run again to go on" in err
+    state = checkpoint.load(checkpoint.path_of(config.id), config.id)
+    assert state["counters"][3] > 0
+    assert not records.path_of(config.name).exists()

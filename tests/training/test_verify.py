@@ -1,0 +1,85 @@
+"""``verify`` and ``records``: they say what is, and notice what is not."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from helpers import small
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.training import Record, checkpoint, records, train
+from fwrnn_core.training.status import survey
+from fwrnn_core.training.verify import verify
+
+
+@pytest.fixture(scope="module")
+def record():
+    return train(small(), store=False, progress=False)
+
+
+def changed(record: Record, path: list, value: object) -> Record:
+    body = copy.deepcopy(dict(record.body))
+    place = body
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return Record(body)
+
+
+def test_the_same_machine_agrees_to_the_last_digit(record):
+    report = verify(record, epochs=2, progress=False)
+    assert report.agrees
+    assert report.exact
+    assert "2 epochs agree to the last digit" in report.summary()
+
+
+def test_a_changed_last_digit_is_noticed(record):
+    loss = record.body["curves"]["train_loss"][0] * (1 + 1e-8)
+    report = verify(changed(record, ["curves", "train_loss", 0], loss), progress=False)
+    assert not report.agrees
+    assert "epoch 1, train_loss" in report.summary()
+
+
+def test_another_backend_is_compared_within_tolerance(record):
+    loss = record.body["curves"]["train_loss"][0]
+    other = changed(record, ["environment", "backend"], "abacus")
+    assert verify(other, progress=False).exact
+    close = verify(changed(other, ["curves", "train_loss", 0], loss * 1.001), progress=False)
+    far = verify(changed(other, ["curves", "train_loss", 0], loss * 2), progress=False)
+    assert close.agrees
+    assert not close.exact
+    assert "within tolerance (other backend)" in close.summary()
+    assert not far.agrees
+    assert "train_loss" in far.summary()
+
+
+def test_another_learning_rate_is_no_rounding(record):
+    body = record.config.replace(**{"optimizer.lr": 2e-2}).to_dict()
+    other = changed(changed(record, ["config"], body), ["environment", "code"], "older")
+    assert not verify(other, epochs=3, progress=False).agrees
+
+
+def test_more_epochs_than_recorded_are_refused(record):
+    with pytest.raises(ConfigError, match="has 4 epochs, 9"):
+        verify(record, epochs=9, progress=False)
+
+
+def test_the_survey_names_every_state():
+    configs = {
+        c.name: c for c in (small("s/done"), small("s/part", seed=1), small("s/none", seed=2))
+    }
+    busy = small("s/busy", seed=3)
+    configs[busy.name] = busy
+    train(configs["s/done"], progress=False)
+    train(configs["s/part"], progress=False, stop_after=1)
+    records.save(train(small("s/own", seed=4), store=False, progress=False))
+    with checkpoint.lock(busy.id):
+        states = {row.name: row.state for row in survey("s/*", configs)}
+    assert states == {
+        "s/done": "complete",
+        "s/part": "partial",
+        "s/none": "missing",
+        "s/busy": "running",
+        "s/own": "complete",
+    }
