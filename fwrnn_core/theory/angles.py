@@ -1,0 +1,174 @@
+"""The angle between the displacement Δ_K and −∇F(ω_t) (assumption A5), and what it implies.
+
+A5, restored (ours): for some c > 0 and all t, ⟨Δ_t, ω_t − ω*⟩ ≤ −c ⟨∇F(ω_t), ω_t − ω*⟩. The paper
+reads it as "Δ_t and −∇F(ω_t) point the same way" and reports the distribution of that angle on
+HAR-2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.theory.objective import Layout
+
+
+def angle_degrees(u: Tensor, v: Tensor) -> Tensor:
+    """The angle between u and v over the last axis, in degrees, 0 … 180; NaN if either is zero.
+
+    Computed as 2·atan2(‖û − v̂‖, ‖û + v̂‖) (Kahan 2006): accurate at 0° and 180°, where the arc
+    cosine of an inner product in float32 cannot tell 0.02° from 0.
+
+    >>> angle_degrees(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))
+    tensor(45.)
+    """
+    lengths = u.norm(dim=-1, keepdim=True), v.norm(dim=-1, keepdim=True)
+    a, b = u / lengths[0], v / lengths[1]
+    return torch.rad2deg(2 * torch.atan2((a - b).norm(dim=-1), (a + b).norm(dim=-1)))
+
+
+def angles_by_tensor(layout: Layout, u: Tensor, v: Tensor) -> dict[str, float]:
+    """The angle in degrees within each parameter tensor, and over all of them under ``"global"``.
+
+    >>> layout = Layout(("a", "b"), ((2,), (2,)))
+    >>> u, v = torch.tensor([[1.0, 0, 1, 0], [1.0, 0, 0, 1]]).double()
+    >>> angles_by_tensor(layout, u, v)
+    {'a': 0.0, 'b': 90.0, 'global': 60.0}
+    """
+    # Six digits: what lies below is rounding noise, and a record stays small.
+    parts = {name: angle_degrees(u[where], v[where]) for name, where in layout.slices().items()}
+    return {
+        name: round(float(a), 6) for name, a in {**parts, "global": angle_degrees(u, v)}.items()
+    }
+
+
+def released_statistic(first_gradient: Tensor, mean_direction: Tensor) -> tuple[float, float]:
+    """What the authors' program computes in place of the angle: (inner product, arc cosine in
+    degrees).
+
+    The inner product is that of the *raw* first gradient with the mean of the K unit gradients;
+    neither length is divided out, so it is not a cosine. Where ‖g‖ is small it is near 0 and its
+    arc cosine near 90°, whatever the true angle; above 1 the arc cosine is NaN. Reading of the
+    released code, see the book's page on A5.
+
+    >>> g = torch.tensor([0.01, 0.0])
+    >>> product, degrees = released_statistic(g, torch.tensor([1.0, 0.0]))   # true angle: 0°
+    >>> round(product, 6), round(degrees, 2)
+    (0.01, 89.43)
+    """
+    product = float((first_gradient * mean_direction).sum())
+    degrees = math.degrees(math.acos(product)) if abs(product) <= 1 else math.nan
+    return product, degrees
+
+
+def angle_bound(lipschitz: float, radius: float, gradient_norm: float, noise: float = 0.0) -> float:
+    """The largest possible angle between Δ_K and −∇F(ω_t), in degrees (ours; p = 2, one global
+    ball).
+
+    Inside the ball ∇F turns by at most arcsin((Lδ + τ)/‖∇F(ω_t)‖) when Lδ + τ < ‖∇F(ω_t)‖: a
+    vector that differs from another by less than its length lies in a cone of that half-angle.
+    All vertices lie in the cone around −∇F(ω_t), the cone is convex, hence so does their average
+    Δ_K. 180 when the condition fails.
+
+    :param noise: τ, a bound on the error of the stochastic gradients.
+
+    >>> round(angle_bound(lipschitz=2.0, radius=0.25, gradient_norm=1.0), 6)
+    30.0
+    >>> angle_bound(lipschitz=4.0, radius=0.25, gradient_norm=1.0)
+    180.0
+    """
+    turn = lipschitz * radius + noise
+    if turn >= gradient_norm:
+        return 180.0
+    return math.degrees(math.asin(turn / gradient_norm))
+
+
+@dataclass(frozen=True)
+class A5Constants:
+    """Which constants c satisfy A5 on a whole path: those in [at_least, at_most], if any.
+
+    :ivar holds: whether some c > 0 satisfies A5 at every point.
+    :ivar share: the largest share of the points that a single c > 0 can satisfy.
+    :ivar best: such a c: the largest one (NaN when the share is 0).
+    :ivar downhill_share: share of points with ⟨Δ_t, ω_t − ω*⟩ < 0: the step approaches ω* (to
+        first order).
+    """
+
+    at_least: float
+    at_most: float
+    share: float
+    best: float
+    downhill_share: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether one c > 0 serves every point."""
+        return self.at_most > 0 and self.at_least <= self.at_most
+
+
+def a5_constants(
+    displacements: Tensor, gradients: Tensor, points: Tensor, minimiser: Tensor
+) -> A5Constants:
+    """The constants c > 0 with ⟨Δ_t, ω_t − ω*⟩ ≤ −c⟨∇F(ω_t), ω_t − ω*⟩ along a path.
+
+    With a_t = −⟨Δ_t, ω_t − ω*⟩ and b_t = ⟨∇F(ω_t), ω_t − ω*⟩ the condition is c·b_t ≤ a_t. Where
+    b_t > 0 it caps c at a_t/b_t; where b_t < 0 it asks c ≥ a_t/b_t; where b_t = 0 it only needs
+    a_t ≥ 0.
+
+    :param displacements, gradients, points: [n, d]; ``minimiser``: [d].
+
+    Gradient descent on a quadratic, Δ = −0.1∇F, has c = 0.1:
+
+    >>> w = torch.tensor([[1.0, 2.0], [3.0, 1.0]])
+    >>> found = a5_constants(-0.1 * w, w, w, torch.zeros(2))
+    >>> found.holds, round(found.at_most, 6), found.share
+    (True, 0.1, 1.0)
+    """
+    if displacements.ndim != 2 or not displacements.shape == gradients.shape == points.shape:
+        raise ConfigError("displacements, gradients and points must share the shape [n, d]")
+    gap = (points - minimiser).double()
+    a = -(displacements.double() * gap).sum(-1)
+    b = (gradients.double() * gap).sum(-1)
+    caps = (a / b)[b > 0]
+    floors = (a / b)[b < 0]
+    at_most = float(caps.min()) if len(caps) else math.inf
+    at_least = float(floors.max()) if len(floors) else -math.inf
+    if bool(((b == 0) & (a < 0)).any()):
+        at_most = -math.inf
+    # The number of satisfied points is piecewise constant in c and changes only at the ratios.
+    candidates = sorted({float(r) for r in (a / b)[b != 0] if r > 0}) or [1.0]
+    candidates.append(candidates[0] / 2)
+    shares = {c: float((_holds(a, b, c)).double().mean()) for c in candidates}
+    share = max(shares.values())
+    best = max(c for c, s in shares.items() if s == share) if share > 0 else math.nan
+    return A5Constants(at_least, at_most, share, best, float((a > 0).double().mean()))
+
+
+def _holds(a: Tensor, b: Tensor, c: float) -> Tensor:
+    # c is itself one of the ratios a/b, so the comparison allows for its rounding.
+    return c * b <= a + 1e-12 * a.abs()
+
+
+def cone_constant(
+    angle: float, gradient_angle: float, displacement_norm: float, gradient_norm: float
+) -> float:
+    """A constant c of A5 that two angles guarantee (ours); 0 when they guarantee none.
+
+    With α the angle of Δ_t to −∇F and β the angle of −∇F to ω* − ω_t, the angle of Δ_t to ω* −
+    ω_t is at most α + β, hence c = ‖Δ_t‖ cos(α + β) / (‖∇F‖ cos β), positive only if α + β < 90°.
+    A small α alone is **not** enough: in many dimensions β is close to 90°, and then almost no α
+    suffices.
+
+    :param angle, gradient_angle: α and β in degrees.
+
+    >>> round(cone_constant(0, 60, 0.1, 1.0), 6), cone_constant(20, 85, 0.1, 1.0)
+    (0.1, 0.0)
+    """
+    alpha, beta = math.radians(angle), math.radians(gradient_angle)
+    if alpha + beta >= math.pi / 2:
+        return 0.0
+    return displacement_norm * math.cos(alpha + beta) / (gradient_norm * math.cos(beta))

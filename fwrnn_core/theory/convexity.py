@@ -1,0 +1,204 @@
+"""Local convexity (assumption A1 of Theorem 2): is F convex on the ball around ω?
+
+Two kinds of evidence. Random pairs in the ball test the definition itself; they can refute
+convexity but never prove it. The smallest eigenvalue of the Hessian at the center, by Lanczos on
+Hessian-vector products, finds the worst direction that random pairs in many dimensions miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.theory.balls import sample_ball
+from fwrnn_core.theory.objective import Objective
+
+
+def convexity_gap(objective: Objective, x: Tensor, y: Tensor, t: float = 0.5) -> float:
+    """t F(x) + (1−t) F(y) − F(t x + (1−t) y): non-negative for every pair iff F is convex there.
+
+    >>> f = Objective(lambda w: w @ w, torch.zeros(1, dtype=torch.float64))
+    >>> convexity_gap(f, torch.tensor([-1.0]), torch.tensor([1.0]))
+    1.0
+    """
+    if not 0 < t < 1:
+        raise ConfigError(f"t must lie strictly between 0 and 1, not {t!r}")
+    x, y = x.to(objective.origin), y.to(objective.origin)
+    mix = objective.value(t * x + (1 - t) * y)
+    return t * objective.value(x) + (1 - t) * objective.value(y) - mix
+
+
+def monotonicity(objective: Objective, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """⟨∇F(x) − ∇F(y), x − y⟩/‖x − y‖² and ‖∇F(x) − ∇F(y)‖/‖x − y‖.
+
+    The first is the mean curvature along the segment, non-negative for every pair iff F is convex;
+    the second is the pair's Lipschitz quotient (A3). Both come from the same two gradients, and
+    unlike
+    :func:`convexity_gap` they do not lose their digits as x approaches y.
+
+    >>> f = Objective(lambda w: w[0] ** 2 - 2 * w[1] ** 2, torch.zeros(2, dtype=torch.float64))
+    >>> monotonicity(f, torch.tensor([0.0, 0.0]), torch.tensor([0.0, 1.0]))
+    (-4.0, 4.0)
+    """
+    x, y = x.to(objective.origin), y.to(objective.origin)
+    step = x - y
+    turn = objective.grad(x) - objective.grad(y)
+    length = float(step.norm())
+    if length == 0:
+        raise ConfigError("the two points of a pair must differ")
+    return float(turn @ step) / length**2, float(turn.norm()) / length
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Ritz values of a symmetric operator, ascending, each with an error bound.
+
+    Within ``residuals[i]`` of ``values[i]`` lies at least one eigenvalue (Parlett 1998). A smallest
+    Ritz value is never below the smallest eigenvalue, so a negative one *proves* non-convexity.
+    """
+
+    values: Tensor
+    residuals: Tensor
+
+    @property
+    def smallest(self) -> float:
+        """The smallest Ritz value, an upper bound of λ_min."""
+        return float(self.values[0])
+
+    @property
+    def largest(self) -> float:
+        """The largest Ritz value, a lower bound of λ_max."""
+        return float(self.values[-1])
+
+
+def lanczos(
+    operator: Callable[[Tensor], Tensor],
+    dim: int,
+    steps: int = 30,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Spectrum:
+    """Extreme eigenvalues of a symmetric operator from its products with vectors (Lanczos 1950).
+
+    Full reorthogonalisation, twice, keeps the basis orthonormal, so no eigenvalue appears twice.
+    Stops early when the Krylov space is exhausted.
+
+    :param operator: v [dim] → A v [dim]; ``steps``: products at most.
+
+    >>> A = torch.diag(torch.tensor([-2.0, 1.0, 5.0], dtype=torch.float64))
+    >>> found = lanczos(lambda v: A @ v, 3)
+    >>> round(found.smallest, 8), round(found.largest, 8)
+    (-2.0, 5.0)
+    """
+    if steps < 1 or dim < 1:
+        raise ConfigError(f"lanczos needs dim >= 1 and steps >= 1, not {dim} and {steps}")
+    source = generator or torch.Generator().manual_seed(0)
+    v = torch.randn(dim, generator=source, dtype=torch.float64).to(dtype)
+    basis = [v / v.norm()]
+    diagonal: list[float] = []
+    off: list[float] = []
+    for _ in range(min(steps, dim)):
+        w = operator(basis[-1])
+        diagonal.append(float(basis[-1] @ w))
+        stack = torch.stack(basis)
+        for _ in range(2):
+            w = w - stack.T @ (stack @ w)
+        off.append(float(w.norm()))
+        scale = max(abs(a) for a in diagonal) + max(off)
+        if off[-1] <= 1e-12 * scale or scale == 0:
+            off[-1] = 0.0
+            break
+        basis.append(w / off[-1])
+    inner = torch.tensor(off[:-1], dtype=torch.float64)
+    tri = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+    if len(inner):
+        tri = tri + torch.diag(inner, 1) + torch.diag(inner, -1)
+    values, vectors = torch.linalg.eigh(tri)
+    return Spectrum(values, off[-1] * vectors[-1].abs())
+
+
+def hessian_spectrum(
+    objective: Objective,
+    point: Tensor | None = None,
+    *,
+    steps: int = 30,
+    generator: torch.Generator | None = None,
+) -> Spectrum:
+    """The extreme eigenvalues of ∇²F(ω) by Lanczos on Hessian-vector products (Pearlmutter 1994).
+
+    >>> f = Objective(lambda w: w[0] ** 2 - w[1] ** 2, torch.zeros(2, dtype=torch.float64))
+    >>> [round(v, 8) for v in hessian_spectrum(f).values.tolist()]
+    [-2.0, 2.0]
+    """
+    return lanczos(
+        lambda v: objective.hvp(v, point),
+        objective.dim,
+        steps,
+        generator=generator,
+        dtype=objective.origin.dtype,
+    )
+
+
+@dataclass(frozen=True)
+class ConvexityReport:
+    """A1 and A3 on one ball.
+
+    :ivar convex_share: share of random pairs with non-negative mean curvature along the segment.
+    :ivar worst_pair: the smallest mean curvature over the pairs.
+    :ivar lipschitz: the largest gradient quotient over the pairs, a lower bound of L.
+    :ivar smallest, largest: extreme Ritz values of the Hessian at the center; residuals beside
+        them.
+    """
+
+    convex_share: float
+    worst_pair: float
+    lipschitz: float
+    smallest: float
+    smallest_residual: float
+    largest: float
+    largest_residual: float
+
+    def row(self) -> dict[str, float]:
+        """As a JSON-able mapping."""
+        return asdict(self)
+
+
+def convexity_on_ball(
+    objective: Objective,
+    center: Tensor | None = None,
+    *,
+    radius: float,
+    norm: float = 2,
+    pairs: int = 16,
+    lanczos_steps: int = 20,
+    generator: torch.Generator | None = None,
+) -> ConvexityReport:
+    """Test A1 (and A3) on ``center`` + B_p(δ) with random pairs and with the Hessian at the center.
+
+    >>> f = Objective(lambda w: w[0] ** 2 - w[1] ** 2, torch.zeros(2, dtype=torch.float64))
+    >>> report = convexity_on_ball(f, radius=1.0, pairs=200)
+    >>> 0 < report.convex_share < 1, round(report.smallest, 6), round(report.lipschitz, 6)
+    (True, -2.0, 2.0)
+    """
+    omega = (objective.origin if center is None else center).to(objective.origin)
+    source = generator or torch.Generator().manual_seed(0)
+    points = sample_ball(2 * pairs, objective.dim, radius, norm, generator=source).to(omega)
+    found = [
+        monotonicity(objective, omega + points[2 * i], omega + points[2 * i + 1])
+        for i in range(pairs)
+    ]
+    spectrum = hessian_spectrum(objective, omega, steps=lanczos_steps, generator=source)
+    return ConvexityReport(
+        convex_share=sum(mean >= 0 for mean, _ in found) / pairs,
+        worst_pair=min(mean for mean, _ in found),
+        lipschitz=max(quotient for _, quotient in found),
+        smallest=spectrum.smallest,
+        smallest_residual=float(spectrum.residuals[0]),
+        largest=spectrum.largest,
+        largest_residual=float(spectrum.residuals[-1]),
+    )

@@ -1,0 +1,96 @@
+"""The Lipschitz constant of the gradient (assumption A3) and Zhang et al.'s weaker smoothness.
+
+A3 asks ‖∇F(x) − ∇F(y)‖ ≤ L‖x − y‖. Theorem 1 only asks ‖∇²F(ω)‖ ≤ L0 + L1‖∇F(ω)‖, so that the
+landscape may be rough where the gradient is large. Both are estimated from below by what was
+seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.theory.balls import sample_ball
+from fwrnn_core.theory.convexity import monotonicity
+from fwrnn_core.theory.objective import Objective
+
+
+def lipschitz_estimate(
+    objective: Objective,
+    center: Tensor | None = None,
+    *,
+    radius: float,
+    norm: float = 2,
+    pairs: int = 16,
+    generator: torch.Generator | None = None,
+) -> float:
+    """The largest gradient quotient over random pairs in the ball, a lower bound of L (A3).
+
+    In many dimensions a random pair is nearly orthogonal to the steepest eigenvector, so this is
+    far below L; :func:`fwrnn_core.theory.convexity.hessian_spectrum` gives the local value.
+
+    >>> f = Objective(lambda w: 2 * w @ w, torch.zeros(3, dtype=torch.float64))
+    >>> round(lipschitz_estimate(f, radius=0.1), 9)
+    4.0
+    """
+    omega = (objective.origin if center is None else center).to(objective.origin)
+    source = generator or torch.Generator().manual_seed(0)
+    points = sample_ball(2 * pairs, objective.dim, radius, norm, generator=source).to(omega)
+    return max(
+        monotonicity(objective, omega + points[2 * i], omega + points[2 * i + 1])[1]
+        for i in range(pairs)
+    )
+
+
+@dataclass(frozen=True)
+class RelaxedSmoothness:
+    """A pair (L0, L1) with curvature ≤ L0 + L1 · gradient norm at every measured point."""
+
+    constant: float
+    slope: float
+
+
+def relaxed_smoothness(gradient_norms: Tensor, hessian_norms: Tensor) -> RelaxedSmoothness:
+    """The tightest line L0 + L1‖∇F‖ above all measured (‖∇F‖, ‖∇²F‖), both coefficients ≥ 0.
+
+    "Tightest" (ours) is least mean height above the points; the best line of that kind touches the
+    upper hull of the points, so its candidates are the hull's edges and the flat line.
+
+    :param gradient_norms, hessian_norms: [n], n ≥ 1, finite.
+
+    >>> relaxed_smoothness(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 2.0, 5.0]))
+    RelaxedSmoothness(constant=1.0, slope=2.0)
+    """
+    x = gradient_norms.detach().double().flatten()
+    y = hessian_norms.detach().double().flatten()
+    if len(x) != len(y) or len(x) == 0 or not bool((x.isfinite() & y.isfinite()).all()):
+        raise ConfigError(
+            "relaxed smoothness needs equally many finite norms, at least one of each"
+        )
+    slopes = [0.0]
+    hull: list[tuple[float, float]] = []
+    for point in sorted(zip(x.tolist(), y.tolist(), strict=True)):
+        while hull and hull[-1][0] == point[0]:  # of points above each other, the highest counts
+            hull.pop()
+        while len(hull) >= 2 and _left_turn(hull[-2], hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    for (x0, y0), (x1, y1) in pairwise(hull):
+        slopes.append((y1 - y0) / (x1 - x0))
+    if hull[0][0] > 0:  # the line through the origin side: L0 = 0
+        slopes.append(max(py / px for px, py in hull))
+    fits = []
+    for slope in slopes:
+        constant = float((y - slope * x).max())
+        if slope >= 0 and constant >= -1e-12:
+            fits.append((constant + slope * float(x.mean()), max(constant, 0.0), slope))
+    _, constant, slope = min(fits)
+    return RelaxedSmoothness(constant, slope)
+
+
+def _left_turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) >= 0

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import lmo
+from fwrnn_core.theory.angles import a5_constants
+from fwrnn_core.theory.bounds import (
+    averaging_bound,
+    convergence_bound,
+    frank_wolfe_bound,
+    harmonic_bound,
+    measured_convergence,
+    normalised_descent_bound,
+    recursion_bound,
+)
+from fwrnn_core.theory.curvature import quadratic_curvature
+from fwrnn_core.theory.examples import quadratic, random_symmetric
+from fwrnn_core.theory.gap import frank_wolfe_gap, inexactness
+from fwrnn_core.theory.inner_loop import ball_minimum, inner_loop
+
+NORMS = st.sampled_from([1, 2, math.inf])
+RULES = {"1/k": lambda k: 1 / k, "2/(k+1)": lambda k: 2 / (k + 1)}
+
+
+def problem(seed: int, dim: int = 4):
+    source = torch.Generator().manual_seed(seed)
+    h = random_symmetric(dim, seed)
+    return h, quadratic(h, torch.randn(dim, generator=source, dtype=torch.float64))
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), NORMS, st.floats(0.05, 5))
+def test_inner_loops_on_convex_quadratics_obey_their_bounds(
+    seed: int, p: float, radius: float
+) -> None:
+    h, objective = problem(seed)
+    constant = quadratic_curvature(h, radius, p)
+    _, best, gap = ball_minimum(objective, radius=radius, norm=p)
+    assert gap < 1e-6
+    steps = 15
+    for rule, gamma in RULES.items():
+        trace = inner_loop(objective, radius=radius, inner_steps=steps, norm=p, step_size=rule)
+        error = trace.losses[1:] - best
+        for k in range(1, steps + 1):
+            named = (
+                frank_wolfe_bound(constant, k) if rule != "1/k" else averaging_bound(constant, k)
+            )
+            assert float(error[k - 1]) <= named + 1e-9
+            assert recursion_bound(constant, k, gamma)[-1] <= named * (1 + 1e-12)
+            assert float(error[k - 1]) <= recursion_bound(constant, k, gamma)[-1] + 1e-9
+        # The gap bounds the suboptimality at the same point.
+        assert bool((trace.gaps >= trace.losses[:-1] - best - 1e-9).all())
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(st.integers(0, 9999), st.floats(0.1, 2))
+def test_inexact_oracles_obey_the_inflated_bound(seed: int, noise: float) -> None:
+    h, objective = problem(seed)
+    radius, steps = 0.5, 12
+    constant = quadratic_curvature(h, radius)
+    source = torch.Generator().manual_seed(seed)
+
+    def perturb(k: int, g: torch.Tensor) -> torch.Tensor:
+        return g + noise * torch.randn(len(g), generator=source, dtype=torch.float64)
+
+    trace = inner_loop(objective, radius=radius, inner_steps=steps, perturb=perturb)
+    epsilon = max(
+        2 * float((s * g).sum() + radius * g.norm()) / (constant / k)
+        for k, (s, g) in enumerate(zip(trace.vertices, trace.gradients, strict=True), start=1)
+    )
+    _, best, _ = ball_minimum(objective, radius=radius)
+    for k in range(1, steps + 1):
+        assert float(trace.losses[k]) - best <= harmonic_bound(constant, k, epsilon) + 1e-9
+
+
+def test_inexactness_is_zero_for_the_exact_gradient_and_known_for_a_turned_one() -> None:
+    g = torch.tensor([3.0, 4.0])
+    keywords = {"radius": 0.2, "curvature": 2.0, "gamma": 0.5}
+    assert inexactness(g, 7 * g, **keywords) == pytest.approx(0, abs=1e-6)
+    # Reversed: ⟨s̃, ∇F⟩ = +δ‖∇F‖, so the loss is 2δ‖∇F‖ = 2 and ε = 2·2/(0.5·2).
+    assert inexactness(g, -g, **keywords) == pytest.approx(4.0)
+    with pytest.raises(ConfigError, match="curvature"):
+        inexactness(g, g, radius=0.2, curvature=0.0, gamma=0.5)
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.sampled_from([1, 1.5, 2, 3, math.inf]), st.floats(0.1, 3))
+def test_gap_is_the_maximum_over_the_ball(seed: int, p: float, radius: float) -> None:
+    source = torch.Generator().manual_seed(seed)
+    gradient, other = torch.randn(2, 5, generator=source, dtype=torch.float64)
+    delta = lmo(other, radius, p)
+    gap = float(frank_wolfe_gap(delta, gradient, radius, p))
+    attained = float((delta - lmo(gradient, radius, p)) @ gradient)
+    assert gap == pytest.approx(attained, rel=1e-9, abs=1e-12)
+    assert gap >= -1e-12
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.integers(1, 5))
+def test_theorem_2_holds_where_its_assumptions_do(seed: int, inner_steps: int) -> None:
+    # A convex quadratic is star-convex everywhere; ω* = 0. A5's constant is measured, then used.
+    h = random_symmetric(3, seed)
+    objective = quadratic(h)
+    point = torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    points, values, displacements, gradients = [], [], [], []
+    for t in range(40):
+        trace = inner_loop(objective, point, radius=0.3 / (1 + t), inner_steps=inner_steps)
+        points.append(point)
+        values.append(objective.value(point))
+        gradients.append(objective.grad(point))
+        displacements.append(trace.displacements[-1])
+        point = point + displacements[-1]
+    path = torch.stack(points)
+    constants = a5_constants(
+        torch.stack(displacements), torch.stack(gradients), path, torch.zeros(3)
+    )
+    if not constants.holds:  # A5 can fail even here: the displacement overshoots ω*
+        return
+    both = measured_convergence(
+        path,
+        torch.tensor(values, dtype=torch.float64),
+        torch.stack(displacements),
+        torch.zeros(3, dtype=torch.float64),
+        0.0,
+        constants.at_most,
+    )
+    assert bool((both.left <= both.right + 1e-9).all())
+
+
+def test_theorem_2_right_side_by_hand() -> None:
+    right = convergence_bound(2.0, torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1.0]), 2.0)
+    assert right.tolist() == pytest.approx([(4 + 0.25) / 2, (4 + 0.5) / 4])
+    with pytest.raises(ConfigError, match="c > 0"):
+        convergence_bound(1.0, torch.ones(1), torch.ones(1), 0.0)
+    with pytest.raises(ConfigError, match="positive step"):
+        convergence_bound(1.0, torch.zeros(1), torch.ones(1), 1.0)
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(st.integers(0, 9999), st.floats(0.01, 0.3))
+def test_normalised_descent_obeys_its_bound(seed: int, radius: float) -> None:
+    h = random_symmetric(4, seed)
+    objective = quadratic(h)
+    smoothness = (float(torch.linalg.eigvalsh(h)[-1]), 0.0)
+    point = torch.randn(4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    start, norms = objective.value(point), []
+    for updates in range(1, 60):
+        gradient = objective.grad(point)
+        norms.append(float(gradient.norm()))
+        point = point + lmo(gradient, radius)
+        bound = normalised_descent_bound(start, radius, smoothness, updates)
+        assert min(norms) <= bound + 1e-12
+
+
+def test_normalised_descent_of_an_exponential_needs_the_relaxed_smoothness() -> None:
+    # F = cosh: F'' = F'·coth... satisfies |F''| <= 1 + |F'|, and is not Lipschitz-smooth globally.
+    point, radius, norms = 6.0, 0.3, []
+    start = math.cosh(point) - 1
+    for updates in range(1, 100):
+        norms.append(abs(math.sinh(point)))
+        point -= radius * math.copysign(1, math.sinh(point))
+        assert min(norms) <= normalised_descent_bound(start, radius, (1.0, 1.0), updates)
+    with pytest.raises(ConfigError, match="too large"):
+        normalised_descent_bound(start, 1.5, (1.0, 1.0), 10)
+
+
+@pytest.mark.parametrize("bound", [frank_wolfe_bound, averaging_bound, harmonic_bound])
+def test_bounds_before_the_first_step_are_refused(bound) -> None:
+    with pytest.raises(ConfigError, match="k must be"):
+        bound(1.0, 0)
+    with pytest.raises(ConfigError, match="curvature"):
+        bound(-1.0, 1)
+    assert bound(1.0, 3, inexactness=1.0) == pytest.approx(2 * bound(1.0, 3))

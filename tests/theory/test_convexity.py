@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.models import RecurrentNet
+from fwrnn_core.theory.convexity import (
+    convexity_gap,
+    convexity_on_ball,
+    hessian_spectrum,
+    lanczos,
+    monotonicity,
+)
+from fwrnn_core.theory.examples import quadratic, random_symmetric
+from fwrnn_core.theory.lipschitz import lipschitz_estimate, relaxed_smoothness
+from fwrnn_core.theory.objective import model_objective
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(st.integers(1, 30), st.integers(0, 999))
+def test_full_lanczos_finds_the_extreme_eigenvalues(dim: int, seed: int) -> None:
+    a = random_symmetric(dim, seed, definite=False)
+    exact = torch.linalg.eigvalsh(a)
+    found = lanczos(lambda v: a @ v, dim, dim)
+    assert found.smallest == pytest.approx(float(exact[0]), abs=1e-8)
+    assert found.largest == pytest.approx(float(exact[-1]), abs=1e-8)
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(st.integers(10, 60), st.integers(2, 9), st.integers(0, 999))
+def test_short_lanczos_bounds_its_error(dim: int, steps: int, seed: int) -> None:
+    a = random_symmetric(dim, seed, definite=False)
+    exact = torch.linalg.eigvalsh(a)
+    found = lanczos(lambda v: a @ v, dim, steps)
+    assert float(exact[0]) - 1e-9 <= found.smallest <= found.largest <= float(exact[-1]) + 1e-9
+    for value, residual in zip(found.values, found.residuals, strict=True):
+        assert float((exact - value).abs().min()) <= float(residual) + 1e-9
+
+
+def test_lanczos_stops_when_the_space_is_exhausted() -> None:
+    calls = 0
+
+    def identity(v: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return 3 * v
+
+    found = lanczos(identity, 100, 50)
+    assert calls == 1
+    assert found.values.tolist() == pytest.approx([3.0])
+    assert lanczos(lambda v: 0 * v, 4, 4).largest == 0
+
+
+def test_network_spectrum_is_that_of_the_dense_hessian() -> None:
+    torch.manual_seed(0)
+    net = RecurrentNet(2, 4, 1)
+    objective = model_objective(net, nn.functional.mse_loss, torch.randn(5, 6, 2), torch.ones(5, 1))
+    identity = torch.eye(objective.dim, dtype=torch.float64)
+    dense = torch.stack([objective.hvp(e) for e in identity])
+    exact = torch.linalg.eigvalsh((dense + dense.T) / 2)
+    found = hessian_spectrum(objective, steps=objective.dim)
+    assert found.largest == pytest.approx(float(exact[-1]), rel=1e-8)
+    assert found.smallest == pytest.approx(float(exact[0]), rel=1e-6)
+
+
+def test_gap_has_the_sign_of_the_curvature() -> None:
+    x, y = torch.tensor([0.0, 1.0]), torch.tensor([0.0, -1.0])
+    assert convexity_gap(quadratic(torch.eye(2)), x, y) == pytest.approx(0.5)
+    assert convexity_gap(quadratic(-torch.eye(2)), x, y) == pytest.approx(-0.5)
+    assert convexity_gap(quadratic(torch.zeros(2, 2), torch.ones(2)), x, y, t=0.3) == pytest.approx(
+        0
+    )
+
+
+def test_pairs_see_rayleigh_quotients() -> None:
+    h = random_symmetric(6, 4, definite=False)
+    x, y = torch.randn(2, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    unit = (x - y) / (x - y).norm()
+    mean, quotient = monotonicity(quadratic(h), x, y)
+    assert mean == pytest.approx(float(unit @ h @ unit))
+    assert quotient == pytest.approx(float((h @ unit).norm()))
+    with pytest.raises(ConfigError, match="differ"):
+        monotonicity(quadratic(h), x, x)
+
+
+def test_report_tells_convex_from_indefinite() -> None:
+    convex = convexity_on_ball(quadratic(torch.eye(4)), radius=0.5)
+    assert convex.convex_share == 1.0
+    assert convex.smallest == pytest.approx(1.0)
+    saddle = convexity_on_ball(quadratic(torch.diag(torch.tensor([9.0, 9, 9, -1]))), radius=0.5)
+    # Random pairs all but miss the one bad direction; Lanczos does not.
+    assert saddle.smallest == pytest.approx(-1.0)
+    assert saddle.largest == pytest.approx(9.0)
+
+
+def test_lipschitz_estimate_never_exceeds_the_constant() -> None:
+    h = random_symmetric(5, 7, definite=False)
+    exact = float(torch.linalg.eigvalsh(h).abs().max())
+    found = lipschitz_estimate(quadratic(h), radius=0.2, pairs=200)
+    assert 0.5 * exact < found <= exact * (1 + 1e-9)
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=12))
+def test_relaxed_smoothness_lies_above_all_points_and_is_tight(
+    points: list[tuple[float, float]],
+) -> None:
+    x, y = (torch.tensor(c, dtype=torch.float64) for c in zip(*points, strict=True))
+    line = relaxed_smoothness(x, y)
+    assert line.constant >= 0
+    assert line.slope >= 0
+    height = line.constant + line.slope * x - y
+    assert float(height.min()) >= -1e-9
+    flat = float((y.max() - y).mean())
+    assert float(height.mean()) <= flat + 1e-9
+
+
+def test_relaxed_smoothness_recovers_an_exact_line() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0])
+    line = relaxed_smoothness(x, 0.5 + 2 * x)
+    assert (line.constant, line.slope) == pytest.approx((0.5, 2.0))
+    with pytest.raises(ConfigError, match="at least one"):
+        relaxed_smoothness(torch.tensor([]), torch.tensor([]))

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.models import RecurrentNet
+from fwrnn_core.theory.curvature import (
+    curvature_along_path,
+    curvature_in_nested_balls,
+    curvature_on_ball,
+    curvature_ratio,
+    exceedance,
+    quadratic_curvature,
+)
+from fwrnn_core.theory.examples import quadratic, random_symmetric
+from fwrnn_core.theory.objective import Objective, model_objective
+
+
+def test_ratio_on_a_quadratic_does_not_depend_on_gamma() -> None:
+    h = random_symmetric(5, 1, definite=False)
+    objective = quadratic(h, torch.ones(5))
+    x, s = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    exact = float((s - x) @ h @ (s - x))
+    for gamma in (0.0, 0.1, 0.5, 1.0):
+        assert curvature_ratio(objective, x, s, gamma) == pytest.approx(exact, rel=1e-9)
+
+
+def test_ratio_at_zero_is_the_limit_of_small_gamma() -> None:
+    torch.manual_seed(0)
+    net = RecurrentNet(2, 4, 1)
+    objective = model_objective(net, nn.functional.mse_loss, torch.randn(3, 5, 2), torch.ones(3, 1))
+    x = objective.origin
+    s = x + 0.3 * torch.randn(objective.dim, dtype=torch.float64)
+    limit = curvature_ratio(objective, x, s, 0.0)
+    assert curvature_ratio(objective, x, s, 1e-5) == pytest.approx(limit, rel=1e-3)
+
+
+@pytest.mark.parametrize("p", [1, 2, math.inf])
+def test_exact_curvature_is_the_supremum_over_vertices(p: float) -> None:
+    h, delta = random_symmetric(4, 3), 0.7
+    exact = quadratic_curvature(h, delta, p)
+    if p == 2:
+        top = torch.linalg.eigh(h).eigenvectors[:, -1]
+        corners = [2 * delta * top]
+    elif p == 1:
+        corners = list(2 * delta * torch.eye(4, dtype=torch.float64))
+    else:
+        signs = itertools.product([-1.0, 1.0], repeat=4)
+        corners = [2 * delta * torch.tensor(v, dtype=torch.float64) for v in signs]
+    assert exact == pytest.approx(max(float(v @ h @ v) for v in corners), rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, 3, math.inf])
+def test_lower_bound_stays_below_and_ascent_closes_the_gap(p: float) -> None:
+    h, delta = random_symmetric(6, 2), 0.3
+    found = curvature_on_ball(quadratic(h), radius=delta, norm=p, ascent_steps=60, starts=4)
+    assert found.sampled <= found.value
+    if p in (1, 2, math.inf):
+        exact = quadratic_curvature(h, delta, p)
+        assert found.value <= exact * (1 + 1e-9)
+        assert found.value == pytest.approx(exact, rel=1e-3)
+
+
+def test_curvature_of_a_concave_function_is_not_positive() -> None:
+    found = curvature_on_ball(quadratic(-torch.eye(3)), radius=1.0)
+    assert found.negative_share == 1.0
+    assert found.value <= 0 < quadratic_curvature(torch.eye(3), 1.0)
+    assert quadratic_curvature(-torch.eye(3), 1.0) == 0
+
+
+def test_one_dimensional_quartic_has_its_known_curvature() -> None:
+    # F = w⁴ on [−δ, δ]: the second derivative is at most 12δ² and |s − x| at most 2δ, so C <=
+    # 48δ⁴, and x = −s = δ approaches it as γ → 0.
+    objective = Objective(lambda w: (w**4).sum(), torch.zeros(1, dtype=torch.float64))
+    for delta in (0.5, 1.0):
+        found = curvature_on_ball(objective, radius=delta)
+        assert found.value == pytest.approx(48 * delta**4, rel=1e-6)
+        assert found.sampled < found.value
+
+
+def test_the_cost_is_what_was_evaluated() -> None:
+    objective = quadratic(torch.eye(3))
+    found = curvature_on_ball(objective, radius=1.0, samples=10, ascent_steps=0)
+    assert found.evaluations == 10 + 10 / 2
+
+
+def test_exceedance_covers_the_population_at_the_stated_rate() -> None:
+    n, trials = 20, 4000
+    draws = torch.rand(trials, n, generator=torch.Generator().manual_seed(0))
+    above = 1 - draws.max(dim=1).values  # share of U(0,1) above each maximum
+    covered = float((above <= exceedance(n)).double().mean())
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+def test_path_rows_are_json_able_and_repeatable() -> None:
+    objective = quadratic(random_symmetric(3))
+    points = [torch.zeros(3), torch.ones(3)]
+    rows = curvature_along_path(objective, points, radii=[0.1, 0.2])
+    assert rows == curvature_along_path(objective, points, radii=[0.1, 0.2])
+    assert [r["radius"] for r in rows] == [0.1, 0.2, 0.1, 0.2]
+    # On a quadratic the curvature does not depend on the point and grows with the square of δ.
+    assert rows[0]["value"] == pytest.approx(rows[2]["value"])
+    assert rows[1]["value"] == pytest.approx(4 * rows[0]["value"])
+
+
+def test_bad_requests_are_refused() -> None:
+    with pytest.raises(ConfigError, match="gamma"):
+        curvature_ratio(quadratic(torch.eye(2)), torch.zeros(2), torch.ones(2), 1.5)
+    with pytest.raises(ConfigError, match="d <= 20"):
+        quadratic_curvature(torch.eye(21), 1.0, math.inf)
+    with pytest.raises(ConfigError, match="positive semidefinite"):
+        quadratic_curvature(-torch.eye(2), 1.0, math.inf)
+    with pytest.raises(ConfigError, match=r"1, 2 and inf"):
+        quadratic_curvature(torch.eye(2), 1.0, 3)
+    with pytest.raises(ConfigError, match="samples"):
+        curvature_on_ball(quadratic(torch.eye(2)), radius=1.0, samples=0)
+    with pytest.raises(ConfigError, match="radius"):
+        curvature_on_ball(quadratic(torch.eye(2)), radius=-1.0)
+
+
+def test_bounds_of_nested_balls_never_fall() -> None:
+    # A bump: steep near 0, flat far out, so that random triples of a large ball see little of it.
+    bump = Objective(lambda w: -torch.exp(-50 * (w @ w)), torch.zeros(8, dtype=torch.float64))
+    small, large = curvature_in_nested_balls(bump, radii=[0.1, 5.0], ascent_steps=0).values()
+    assert large.sampled < small.sampled
+    assert large.value == small.value > 0

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from fwrnn_core import FrankWolfe
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.theory.probes import AngleProbe, AssumptionProbe, last_displacement, summary
+from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig
+from fwrnn_core.training.loop import Run
+
+FW = OptimizerConfig("frank-wolfe", 1e-2, inner_steps=3)
+
+
+def config(optimizer: OptimizerConfig = FW, epochs: int = 4, **changes: object) -> RunConfig:
+    return RunConfig(
+        "probe-test",
+        data=DataConfig("adding", {"length": 6, "train": 64, "test": 8}),
+        model=ModelConfig("tanh", 6),
+        optimizer=optimizer,
+        batch_size=16,
+        epochs=epochs,
+        **changes,
+    )
+
+
+def probes() -> list[AngleProbe | AssumptionProbe]:
+    quick = {"pairs": 2, "lanczos_steps": 3, "curvature_samples": 2, "ascent_steps": 1}
+    return [AngleProbe(full_every=2), AssumptionProbe(snapshots=3, local_samples=8, **quick)]
+
+
+def finished(run: Run) -> Run:
+    run.advance(run.config.epochs, progress=False)
+    return run
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"initial_state": "uniform"}])
+def test_a_run_with_probes_is_the_run_without(options: dict[str, object]) -> None:
+    wanted = config().replace(**{"model.options": options})
+    plain, probed = finished(Run(wanted)), finished(Run(wanted, probes=probes()))
+    for name, tensor in plain.model.state_dict().items():
+        assert torch.equal(tensor, probed.model.state_dict()[name]), name
+    assert plain.curves == probed.curves
+    assert plain.losses == probed.losses
+    assert probed.probes.rows["angles"]["on_run_end"]
+    assert probed.probes.rows["assumptions"]["on_run_end"]
+
+
+def test_rows_are_json_and_small() -> None:
+    text = json.dumps(finished(Run(config(), probes=probes())).probes.rows, allow_nan=False)
+    assert len(text) < 60_000
+
+
+def test_a_resumed_run_measures_what_an_unbroken_one_does() -> None:
+    unbroken = finished(Run(config(), probes=probes()))
+    first = Run(config(), probes=probes())
+    for _ in range(5):  # into the second epoch and the middle of an inner loop
+        if first.minibatch == first.minibatches:
+            first.finish_epoch()
+        first.step()
+    assert first.optimizer.inner_step == 2
+    state = first.state_dict()
+    second = Run(config(), probes=probes())
+    second.load_state_dict(state)
+    finished(second)
+    assert second.probes.rows == unbroken.probes.rows
+
+
+def test_last_displacement_is_where_the_plain_update_goes() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Linear(3, 2)
+    opt = FrankWolfe(net.parameters(), lr=0.1, inner_steps=4, outer=None)
+    with pytest.raises(ConfigError, match="completed"):
+        last_displacement(opt)
+    start = torch.cat([p.detach().flatten() for p in net.parameters()])
+    x = torch.randn(8, 3)
+    for _ in range(4):
+        opt.zero_grad()
+        net(x).square().mean().backward()
+        opt.step()
+    moved = torch.cat([p.detach().flatten() for p in net.parameters()]) - start
+    torch.testing.assert_close(last_displacement(opt), moved, rtol=1e-4, atol=1e-7)
+
+
+def test_one_inner_step_points_exactly_along_the_minibatch_gradient() -> None:
+    run = finished(Run(config(OptimizerConfig("frank-wolfe", 1e-2)), probes=[AngleProbe()]))
+    (row,) = run.probes.rows["angles"]["on_run_end"]
+    tensors = [name for name in row if name.startswith("batch/") and name != "batch/global"]
+    assert len(tensors) == 6
+    assert all(row[name]["max"] < 0.1 for name in tensors)
+    # One ball per tensor rescales the tensors against each other: globally the angle is not zero.
+    assert row["batch/global"]["min"] > 1
+    assert sum(row["batch/global"]["histogram"]) == row["batch/global"]["n"] == 4 * 4
+
+
+def test_released_statistic_is_biased_towards_ninety_degrees() -> None:
+    run = finished(Run(config(OptimizerConfig("frank-wolfe", 1e-3)), probes=[AngleProbe()]))
+    (row,) = run.probes.rows["angles"]["on_run_end"]
+    assert row["batch/rnn.weight_hh_l0"]["max"] < 0.1
+    assert row["released/rnn.weight_hh_l0"]["mean"] > 30
+
+
+def test_angles_need_inner_loops_and_say_so() -> None:
+    run = Run(config(OptimizerConfig("adam", 1e-3)), probes=[AngleProbe()])
+    with pytest.raises(ConfigError, match="frank-wolfe"):
+        run.step()
+    with pytest.raises(ConfigError, match="full_every"):
+        AngleProbe(full_every=-1)
+
+
+def test_assumptions_are_audited_for_any_optimizer() -> None:
+    run = finished(Run(config(OptimizerConfig("adam", 1e-3)), probes=[probes()[1]]))
+    (row,) = run.probes.rows["assumptions"]["on_run_end"]
+    assert [p["epoch"] for p in row["points"]] == [0, 2, 3]
+    assert row["points"][0]["distance"] > row["points"][-1]["distance"] > 0
+    assert set(row["summary"]) >= {"A1", "A2", "A3", "A4", "A5", "A5 step"}
+    with pytest.raises(ConfigError, match="snapshots"):
+        AssumptionProbe(snapshots=1)
+
+
+def test_summary_leaves_out_what_is_not_finite() -> None:
+    assert summary([float("inf")]) == {"n": 0}
+    assert summary([2.0])["std"] == 0
