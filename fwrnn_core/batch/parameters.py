@@ -1,0 +1,109 @@
+"""Parameters of notebooks: read from the command line, checked before anything runs.
+
+papermill itself only warns about a name that the notebook does not have, and goes on.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fwrnn_core import paths
+from fwrnn_core.batch.stamp import read
+from fwrnn_core.errors import ConfigError, unknown
+
+PROFILES = ("quick", "paper")
+_WORDS = {
+    "true": True,
+    "false": False,
+    "none": None,
+    "null": None,
+    "inf": math.inf,
+    "math.inf": math.inf,
+    "-inf": -math.inf,
+    "nan": math.nan,
+}
+
+
+def parse(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Values as typed after ``-p NAME``: Python literals, else text.
+
+    >>> parse([("K", "10"), ("norm", "inf"), ("cell", "lstm"), ("seeds", "[1, 2]")])
+    {'K': 10, 'norm': inf, 'cell': 'lstm', 'seeds': [1, 2]}
+    """
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in values:
+            raise ConfigError(f"parameter {name!r} was given twice.")
+        values[name] = _literal(text)
+    return values
+
+
+def _literal(text: str) -> Any:
+    if text.strip().lower() in _WORDS:
+        return _WORDS[text.strip().lower()]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    # What has no JSON form (bytes, sets, complex) was meant as text.
+    return value if isinstance(value, int | float | str | list | tuple | dict) else text
+
+
+def declared(notebook: str) -> dict[str, str]:
+    """Names and default values (as source text) in the cell tagged ``parameters``."""
+    import papermill
+
+    path = paths.home() / notebook
+    read(path)  # says what is wrong with a file that is no notebook
+    found = papermill.inspect_notebook(str(path))
+    return {name: str(parameter["default"]) for name, parameter in found.items()}
+
+
+def check(notebook: str, given: Mapping[str, Any], profile: str) -> dict[str, Any]:
+    """Parameters to inject into ``notebook``: what was given, and ``profile`` where it has one.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` for a name that the notebook does not declare
+    and for a value of another kind than the default's.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    known = declared(notebook)
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError(f"{notebook}: {unknown('parameter', name, known)}")
+        _check_kind(notebook, name, value, known[name])
+    if given.get("profile", profile) not in PROFILES:
+        raise unknown("profile", given["profile"], PROFILES)
+    if "profile" in known and "profile" not in given:
+        return {"profile": profile, **given}
+    return dict(given)
+
+
+def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None:
+    try:
+        default = ast.literal_eval(default_text)
+    except (ValueError, SyntaxError):
+        return
+    kinds: dict[type, tuple[type, ...]] = {
+        bool: (bool,),
+        int: (int, float),
+        float: (int, float),
+        list: (list, tuple),
+        tuple: (list, tuple),
+        str: (str,),
+    }
+    wanted = kinds.get(type(default))
+    # A number may be given where text is the default: "spectral" or 2 are both norms.
+    if wanted is None or value is None or (isinstance(default, str) and not isinstance(value, str)):
+        return
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        # Norms and step sizes take words as well as numbers, and say themselves which.
+        if isinstance(value, str) and name in ("norm", "p", "step_size"):
+            return
+        raise ConfigError(
+            f"{notebook}: parameter {name!r} is {type(default).__name__} (default "
+            f"{default_text}), {value!r} is not."
+        )

@@ -1,0 +1,62 @@
+"""Runs what a plan says must run, on the engine that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+from fwrnn_core.batch.plan import Plan
+from fwrnn_core.batch.progress import Outcome, Progress, describe
+from fwrnn_core.errors import ConfigError, unknown
+
+ENGINES = ("local", "dask")
+
+
+def run(
+    plans: Sequence[Plan],
+    jobs: int = 2,
+    progress: bool = True,
+    engine: str = "local",
+    scheduler: str | None = None,
+) -> list[Outcome]:
+    """Execute the plans that have a reason to, ``jobs`` at a time; order of completion.
+
+    A notebook that fails does not stop the others. Ctrl-C stops the kernels, and what was finished
+    by then stays. A copy that is not whole never takes the place of one that is.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` for an unknown engine or ``jobs`` < 1.
+    """
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if scheduler and engine != "dask":
+        raise ConfigError(f"--scheduler {scheduler} needs --engine dask.")
+    if jobs < 1:
+        raise ConfigError(f"--jobs {jobs} is out of range: 1 or more.")
+    # The longest first, as far as known: the last one to end decides how long a batch takes.
+    waiting = sorted((p for p in plans if p.reasons), key=lambda p: -p.last_seconds)
+    if not waiting:
+        return []
+    bar = Progress(len(waiting), disable=None if progress else True)
+    outcomes: list[Outcome] = []
+    try:
+        # Closed at once when something is raised here: the kernels must not outlive the batch.
+        with closing(_start(waiting, min(jobs, len(waiting)), bar, engine, scheduler)) as ended:
+            for outcome in ended:
+                outcomes.append(outcome)
+                bar.cell(outcome.plan.notebook, 1.0)
+                bar.say(describe(outcome))
+    finally:
+        bar.bar.close()
+    return outcomes
+
+
+def _start(
+    plans: Sequence[Plan], jobs: int, bar: Progress, engine: str, scheduler: str | None
+) -> Generator[Outcome, None, None]:
+    if engine == "dask":
+        from fwrnn_core.batch.cluster import run_dask
+
+        return run_dask(plans, jobs, bar, scheduler)
+    from fwrnn_core.batch.local import run_local
+
+    return run_local(plans, jobs, bar)

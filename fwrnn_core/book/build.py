@@ -1,0 +1,59 @@
+"""Run Jupyter Book strictly: any warning fails the build."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fwrnn_core import paths
+from fwrnn_core.errors import unknown
+
+FORMATS = {"html": "_build/html/index.html", "singlehtml": "_build/singlehtml/index.html"}
+
+
+def check_format(name: str) -> None:
+    """Raise :class:`~fwrnn_core.errors.ConfigError` for a format that is not offered."""
+    if name not in FORMATS:
+        raise unknown("format", name, FORMATS)
+
+
+def build(format: str = "html") -> Path | None:
+    """Build the book from the executed copies; the page to open, or None when it failed."""
+    check_format(format)
+    root = paths.home()
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(root)]
+    command += ["--builder", format, "-W", "--keep-going", "-q"]
+    with _alone(paths.build()):
+        # Sphinx's progress is not of interest; its warnings go to standard error.
+        done = subprocess.run(command, cwd=root, env=_environment(root), stdout=subprocess.PIPE)
+        page = root / FORMATS[format]
+        if done.returncode == 0 and page.is_file():
+            return page
+        sys.stderr.write(done.stdout.decode(errors="replace")[-2000:])
+        # Sphinx remembers pages that it read with warnings and would not warn again.
+        shutil.rmtree(paths.build() / ".doctrees", ignore_errors=True)
+        return None
+
+
+def _environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "FWRNN_HOME": str(root), "PYTHONWARNINGS": "ignore"}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two builds into one folder would tear each other's pages: the second waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another build is running; waiting for it", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

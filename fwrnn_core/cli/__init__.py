@@ -1,0 +1,54 @@
+"""The ``fwrnn`` command: one module per group of subcommands, each with ``register(subparsers)``.
+
+Handlers take the parsed arguments and return an exit status. A
+:class:`~fwrnn_core.errors.FwrnnError` becomes one sentence on standard error and status 2; Ctrl-C
+becomes status 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from fwrnn_core import __version__
+from fwrnn_core.errors import FwrnnError
+
+# In the order in which --help shows them.
+GROUPS = ("data", "train", "records", "notebooks")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; importing it does not import torch."""
+    parser = argparse.ArgumentParser(
+        prog="fwrnn",
+        description="Train recurrent networks with the two-loop Frank-Wolfe optimizer, re-run "
+        "the paper's experiments, and build the book.",
+        epilog="Every subcommand explains itself: fwrnn COMMAND --help",
+    )
+    parser.add_argument("--version", action="version", version=f"fwrnn {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for group in GROUPS:
+        import_module(f"fwrnn_core.cli.{group}").register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``fwrnn``; returns the exit status."""
+    # PyTorch reads this once, at its first allocation: huge pages make fresh activations cheap.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.handler(args) or 0)
+    except FwrnnError as error:
+        print(f"fwrnn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fwrnn: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # `fwrnn records | head` closes our standard output early; that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

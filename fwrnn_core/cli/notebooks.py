@@ -1,0 +1,128 @@
+"""``fwrnn run`` executes notebooks, ``fwrnn book`` executes what is stale and builds the book."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add ``run`` and ``book``."""
+    run = subparsers.add_parser(
+        "run",
+        help="execute notebooks with papermill",
+        description="Execute notebooks, several side by side. What is up to date is not executed "
+        "again. With parameters of your own the copies go to a folder of their own, so that the "
+        "book's stay as they are.",
+    )
+    run.add_argument(
+        "notebooks",
+        nargs="*",
+        metavar="NOTEBOOK",
+        help="path, folder or bare name (har2); none means all of them",
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter of the notebook; may be repeated",
+    )
+    run.add_argument("--output", type=Path, metavar="FOLDER", help="put the executed copies there")
+    run.add_argument("--list", action="store_true", help="say what would run and why, run nothing")
+    _common(run)
+    run.set_defaults(handler=run_notebooks)
+
+    book = subparsers.add_parser(
+        "book",
+        help="execute what is stale and build the book",
+        description="Execute the notebooks of the book that are stale, then build it, strictly.",
+    )
+    book.add_argument(
+        "--format",
+        default="html",
+        metavar="FORMAT",
+        help="html (default), or singlehtml: the whole book as one page",
+    )
+    _common(book)
+    book.set_defaults(handler=build_book)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="quick", help="quick (default) or paper")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help="notebooks side by side (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine", default="local", help="local (default), or dask: Dask worker processes"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster, e.g. tcp://host:8786"
+    )
+    parser.add_argument("--force", action="store_true", help="execute also what is up to date")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run_notebooks(args: argparse.Namespace) -> int:
+    """Handler of ``fwrnn run``: 0, or 1 when a notebook failed."""
+    from fwrnn_core import batch
+    from fwrnn_core.batch import parameters
+
+    given = parameters.parse(args.parameter)
+    plans = batch.plan(
+        batch.resolve(args.notebooks),
+        given,
+        args.profile,
+        args.output.resolve() if args.output else None,
+        args.force,
+    )
+    return _run(plans, args, dry=args.list)
+
+
+def build_book(args: argparse.Namespace) -> int:
+    """Handler of ``fwrnn book``: 0, or 1 when a notebook or the strict build failed."""
+    from fwrnn_core import batch
+    from fwrnn_core.batch.plan import executed
+    from fwrnn_core.book import build
+
+    build.check_format(args.format)
+    plans = batch.plan(
+        batch.book_notebooks(), profile=args.profile, output=executed(), force=args.force
+    )
+    if status := _run(plans, args):
+        return status
+    page = build.build(args.format)
+    if page is None:
+        print("fwrnn: the book was not built; the warnings above say why.")
+        return 1
+    print(page)
+    return 0
+
+
+def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
+    from fwrnn_core.batch import pool, progress
+
+    stale = [plan for plan in plans if plan.reasons]
+    print(f"{len(plans) - len(stale)} of {len(plans)} notebooks are up to date.")
+    for plan in stale:
+        more = f" and {len(plan.reasons) - 3} more" if len(plan.reasons) > 3 else ""
+        print(f"  to run: {plan.notebook} ({', '.join(plan.reasons[:3])}{more})")
+    if dry:
+        return 0
+    outcomes = pool.run(plans, args.jobs, not args.quiet, args.engine, args.scheduler)
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    for plan in plans:
+        if plan.output.exists() and plan not in [outcome.plan for outcome in failed]:
+            print(f"  {plan.output}")
+    if failed:
+        print(f"{len(failed)} of {len(outcomes)} notebooks failed:")
+        for outcome in failed:
+            print(progress.describe(outcome))
+    return 1 if failed else 0

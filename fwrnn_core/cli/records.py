@@ -1,0 +1,89 @@
+"""``fwrnn records`` and ``fwrnn verify``: what has been trained, and whether it comes out again."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fwrnn_core.errors import ConfigError
+
+_RECORDS_EPILOG = """\
+examples:
+  fwrnn records                      every run of the catalogue and its state
+  fwrnn records 'har2/*'             those whose name matches
+  fwrnn records --state missing      what is still to be trained
+"""
+_VERIFY_EPILOG = """\
+The first epochs are trained anew and every curve is compared with the record. Under the record's
+code, libraries, processor, threads and backend every digit must be the same; else a tolerance
+applies, and the answer names what was different. Exit status 0: they agree; 1: they do not.
+
+example: fwrnn verify har2/published/fw-k5 --epochs 3
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the two subcommands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = subparsers.add_parser(
+        "records",
+        help="list what is trained, running, missing or diverged",
+        description="List the runs of the catalogue, and records of your own, with their state.",
+        epilog=_RECORDS_EPILOG,
+        formatter_class=raw,
+    )
+    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern of run names")
+    parser.add_argument(
+        "--state", choices=("complete", "partial", "running", "missing", "diverged")
+    )
+    parser.set_defaults(handler=list_records)
+
+    parser = subparsers.add_parser(
+        "verify",
+        help="re-train the first epochs of a record and compare",
+        description="Check that a record can be reproduced.",
+        epilog=_VERIFY_EPILOG,
+        formatter_class=raw,
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a record's name or 'glob*'")
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")
+    parser.set_defaults(handler=verify)
+
+
+def list_records(args: argparse.Namespace) -> int:
+    """Handle ``fwrnn records``."""
+    from fwrnn_core import experiments
+    from fwrnn_core.training.status import survey
+
+    rows = survey(args.pattern, experiments.catalogue())
+    rows = [r for r in rows if args.state in (None, r.state)]
+    if not rows:
+        print(f"no run matches {args.pattern!r}", file=sys.stderr)
+        return 0
+    width = max(len(r.name) for r in rows)
+    print(f"{'run':<{width}}  {'state':<9} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
+    for r in rows:
+        epochs = f"{r.epochs_done} / {r.epochs}"
+        minutes = f"{r.seconds / 60:.1f}" if r.seconds else "-"
+        best = f"{100 * r.best:.2f} %" if r.best is not None else "-"
+        print(f"{r.name:<{width}}  {r.state:<9} {epochs:>11} {minutes:>8}  {best:>9}")
+    states = [r.state for r in rows]
+    counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    print(f"{len(rows)} runs: {counts}")
+    return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Handle ``fwrnn verify``."""
+    from fwrnn_core.training import records
+    from fwrnn_core.training.verify import verify as compare
+
+    if args.epochs < 1:
+        raise ConfigError(f"--epochs = {args.epochs} is out of range; valid: >= 1")
+    ok = True
+    for record in records.load(args.runs):
+        report = compare(record, epochs=args.epochs, device=args.device)
+        print(report.summary())
+        ok &= report.agrees
+    return 0 if ok else 1

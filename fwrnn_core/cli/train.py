@@ -1,0 +1,127 @@
+"""``fwrnn train``: train named runs of the catalogue, or a config file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fwrnn_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fwrnn_core.training import RunConfig
+
+_EPILOG = """\
+examples:
+  fwrnn train --list 'har2/*'               what there is to train, with settings
+  fwrnn train har2/published/fw-k5          one run, with a progress bar
+  fwrnn train table3 --jobs 2               a group of runs, two at a time
+  fwrnn train 'mnist/*' --stop-after 10     the first ten epochs of each; later calls go on
+  fwrnn train my-run.json                   a config of your own (start from --show)
+  fwrnn train har2/published/adam --show    print that run's config as JSON
+
+A run that was interrupted, or killed, goes on from its last epoch. A run whose record exists is
+not trained again.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train runs of the paper's experiments, or your own",
+        description="Train what is missing of the named runs and file a record of each.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run's name, a group, a 'glob*', or a .json file"
+    )
+    parser.add_argument("--list", action="store_true", help="list the runs and stop")
+    parser.add_argument("--show", action="store_true", help="print the configs as JSON and stop")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads per run (default 1)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default auto)")
+    parser.add_argument(
+        "--stop-after", type=int, metavar="N", help="file a partial record after N epochs"
+    )
+    parser.add_argument("--no-progress", action="store_true", help="draw no progress bar")
+    parser.set_defaults(handler=run)
+
+
+def resolve(names: list[str]) -> list[RunConfig]:
+    """Configs for names, groups, globs and files, each once, in order.
+
+    Raises ``ConfigError`` for a name that does not exist or a file that is not a config.
+    """
+    from fwrnn_core import experiments
+    from fwrnn_core.training import RunConfig
+
+    found: dict[str, RunConfig] = {}
+    for name in names:
+        if name.endswith(".json"):
+            try:
+                body = json.loads(Path(name).read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{name}: cannot be read as a run config ({error})") from None
+            try:
+                configs = [RunConfig.from_dict(body)]
+            except ConfigError as error:
+                raise ConfigError(f"{name}: {error}") from None
+        else:
+            configs = experiments.select(name)
+        found.update((c.name, c) for c in configs)
+    return list(found.values())
+
+
+def run(args: argparse.Namespace) -> int:
+    """Handle ``fwrnn train``."""
+    configs = resolve(args.runs)
+    if args.show:
+        shown = [c.to_dict() for c in configs]
+        print(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2))
+        return 0
+    if args.list:
+        for config in configs:
+            print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
+        return 0
+    if args.jobs < 1:
+        raise ConfigError(f"--jobs = {args.jobs} is out of range; valid: >= 1")
+    progress = not args.no_progress
+    if len(configs) == 1:
+        from fwrnn_core.training import Interrupted, train
+
+        try:
+            record = train(
+                configs[0],
+                device=args.device,
+                threads=args.threads,
+                stop_after=args.stop_after,
+                progress=progress,
+            )
+        except Interrupted as error:
+            print(f"fwrnn: {error}", file=sys.stderr)
+            return 130
+        outcomes = [(record.name, record.status)]
+    else:
+        from fwrnn_core.training import queue
+
+        results = queue.train_all(
+            configs,
+            jobs=args.jobs,
+            device=args.device,
+            threads=args.threads,
+            stop_after=args.stop_after,
+            progress=progress,
+        )
+        outcomes = [(r.name, r.status) for r in results]
+        already = len(configs) - len(results)
+        if already:
+            print(f"{already} of {len(configs)} runs had their record already", file=sys.stderr)
+    for name, status in outcomes:
+        print(f"{name}: {status}")
+    return 1 if any(status in ("failed", "diverged") for _, status in outcomes) else 0

@@ -1,0 +1,249 @@
+"""Every page of the built book: over http under a sub-path and as a file, light, dark, phone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+
+from fwrnn_core import paths
+
+from .conftest import Visit, html, pages
+
+pytestmark = pytest.mark.browser
+
+PROSE, HEAVIEST = 1_500_000, 4_000_000  # bytes over the wire, nothing compressed
+LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+
+
+def settle(page: Any) -> None:
+    """Wait until mathematics and figures stand."""
+    page.wait_for_load_state("networkidle")
+    page.evaluate("async () => { if (window.MathJax?.startup) await MathJax.startup.promise; }")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.book-widget')].every((el) => el.dataset.state)"
+    )
+
+
+@pytest.mark.parametrize("page", pages())
+def test_page_over_http(visit: Visit, site: str, page: str) -> None:
+    visit.page.goto(f"{site}/{page}")
+    settle(visit.page)
+    assert visit.trouble == []
+    shows = visit.page.locator("main img, main .book-widget").count()
+    assert visit.weight < (HEAVIEST if shows else PROSE)
+    assert visit.page.locator("mjx-merror").count() == 0
+    assert visit.page.locator("[data-state=failed]").count() == 0
+    for scheme, width in LOOKS:
+        look(visit.page, scheme, width)
+        assert too_wide(visit.page) == [], (scheme, width)
+        shoot(visit.page, page, scheme, width)
+        assert broken_rules(visit.page) == [], (scheme, width)
+    assert visit.trouble == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_page_as_a_file(visit: Visit, page: str) -> None:
+    visit.page.goto((html() / page).as_uri())
+    settle(visit.page)
+    assert visit.trouble == []
+    assert visit.page.locator("[data-state=failed]").count() == 0
+    if visit.page.locator(".math").count():
+        assert visit.page.locator("mjx-container").count() > 0
+
+
+def look(page: Any, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function("s => document.documentElement.dataset.theme === s", arg=scheme)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 60)))")
+
+
+def too_wide(page: Any) -> list[str]:
+    """Elements that make the page scroll sideways; none where it does not."""
+    return list(
+        page.evaluate(
+            """() => {
+              const width = document.documentElement.clientWidth;
+              if (document.documentElement.scrollWidth <= width) return [];
+              return [...document.querySelectorAll("main *")]
+                .filter((el) => el.getBoundingClientRect().right > width + 1)
+                .map((el) => `${el.tagName}.${el.className}`).slice(0, 5);
+            }"""
+        )
+    )
+
+
+def broken_rules(page: Any) -> list[str]:
+    """Rules of axe-core (WCAG 2.1 A and AA, and good practice) that the page breaks."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    options = {
+        "runOnly": rules,
+        # axe does not read MathML: a header that is a formula counts as empty.
+        "rules": {"empty-table-header": {"enabled": False}},
+        # Without this axe asks for style sheets of its own accord.
+        "preload": False,
+    }
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{rule['id']}: {node['target']} {node['html'][:160]}"
+        for rule in found
+        for node in rule["nodes"][:3]
+    ]
+
+
+def shoot(page: Any, name: str, scheme: str, width: int) -> None:
+    """Keep a picture, for a person to look at."""
+    folder = html().parent / "screenshots"
+    folder.mkdir(exist_ok=True)
+    stem = name.removesuffix(".html").replace("/", "-")
+    page.screenshot(path=folder / f"{stem}-{scheme}-{width}.png", full_page=True)
+
+
+def test_an_unknown_address_answers_with_a_page_of_the_book(visit: Visit, site: str) -> None:
+    for address in ("/no/such/page.html", "/nothing"):
+        visit.trouble.clear()
+        answer = visit.page.goto(f"{site}{address}")
+        assert answer.status == 404
+        visit.page.wait_for_function(
+            "root => document.querySelector('main a').href.startsWith(root)",
+            arg=f"{site}/notebooks",
+        )
+        # It stands alone: nothing is asked for but the address itself and where the book begins.
+        asked = [line.split()[-1] for line in visit.trouble if line.startswith("404")]
+        assert all(url == f"{site}{address}" or url.endswith("/objects.inv") for url in asked)
+        assert visit.page.locator("h1").inner_text().startswith("No such page")
+        home = visit.page.locator("main a").first
+        home.click()
+        visit.page.wait_for_load_state()
+        assert "notebooks/overview" in visit.page.url
+
+
+def test_the_front_door_leads_in(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/index.html")
+    visit.page.wait_for_url("**/notebooks/overview.html")
+    assert visit.trouble == []
+
+
+def test_a_published_book_has_buttons_to_launch_and_edit(tmp_path: Path) -> None:
+    """Built as the publishing workflow does, into a folder of its own."""
+    environment = {
+        **os.environ,
+        "FWRNN_REPOSITORY_URL": "https://github.com/owner/name",
+        "FWRNN_SITE_URL": "https://owner.github.io/name",
+    }
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(paths.home()), "-q", "-W"]
+    command += ["--keep-going", "--path-output", str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    page = (tmp_path / "_build/html/notebooks/using.html").read_text("utf-8")
+    for address in (
+        "https://mybinder.org/v2/gh/owner/name/main?urlpath=lab/tree/notebooks/using.ipynb",
+        "https://github.com/owner/name/edit/main/notebooks/using.ipynb",
+        "https://owner.github.io/name/_static/card.png",
+    ):
+        assert f'"{address}"' in page, address
+    lost = (tmp_path / "_build/html/404.html").read_text("utf-8")
+    assert 'href="/name/notebooks/overview.html"' in lost
+
+
+def test_search_finds_a_word_of_the_book(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/search.html?q=Frank-Wolfe")
+    visit.page.wait_for_selector("#search-results li")
+    assert visit.page.locator("#search-results li").count() >= 1
+    assert visit.trouble == []
+
+
+# What needs no browser
+
+
+class Tags(HTMLParser):
+    """Names and attributes of all tags of a page, and its ids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def ids(self) -> set[str]:
+        return {str(a[key]) for _, a in self.tags for key in ("id", "name") if a.get(key)}
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, Tags]:
+    return {page: Tags((html() / page).read_text("utf-8")) for page in [*pages(), "index.html"]}
+
+
+def links(tags: Tags) -> Iterator[str]:
+    for _, attributes in tags.tags:
+        yield from (str(attributes[key]) for key in ("href", "src") if attributes.get(key))
+
+
+def test_every_link_inside_the_book_resolves(parsed: dict[str, Tags]) -> None:
+    dead = []
+    for page, tags in parsed.items():
+        for link in links(tags):
+            url = urlsplit(link)
+            if url.scheme or url.netloc or link.startswith(("#top", "data:")):
+                continue
+            target = unquote(urlsplit(urljoin(f"/{page}", link)).path).lstrip("/")
+            if page == "404.html" and link.startswith("/"):
+                continue
+            if not (html() / target).is_file():
+                dead.append(f"{page}: {link}")
+            elif (
+                url.fragment
+                and target in parsed
+                and unquote(url.fragment) not in parsed[target].ids()
+            ):
+                dead.append(f"{page}: no such place on the page: {link}")
+    assert dead == []
+
+
+def test_every_picture_says_what_it_shows(parsed: dict[str, Tags]) -> None:
+    """An alt text is written by a person: not absent, not the file's address."""
+    bare = [
+        f"{page}: {attributes.get('src', '')[:80]}"
+        for page, tags in parsed.items()
+        for tag, attributes in tags.tags
+        if tag == "img" and len((attributes.get("alt") or "").split()) < 2
+    ]
+    assert bare == []
+
+
+def test_every_page_can_be_shared(parsed: dict[str, Tags]) -> None:
+    """Title, description and picture for those who paste a link, without leftovers of LaTeX."""
+    for page, tags in parsed.items():
+        if page in ("genindex.html", "py-modindex.html", "search.html", "404.html", "index.html"):
+            continue
+        about = {
+            a.get("property") or a.get("name"): a.get("content")
+            for t, a in tags.tags
+            if t == "meta"
+        }
+        assert about.get("og:title"), page
+        description = about.get("og:description") or ""
+        assert len(description) > 30, page
+        assert not {"\\", "$"} & set(description), page
+        assert about.get("og:image"), page
+
+
+def test_downloads_are_the_clean_notebooks() -> None:
+    for page in pages():
+        source = html() / "_sources" / Path(page).with_suffix(".ipynb")
+        if source.is_file():
+            cells = json.loads(source.read_text("utf-8"))["cells"]
+            assert not any(cell.get("outputs") for cell in cells), page

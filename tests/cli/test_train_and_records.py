@@ -1,0 +1,136 @@
+"""The command line of runs: what a person types, what they read, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fwrnn_core.cli import main
+from fwrnn_core.training import records
+
+CONFIG = {
+    "name": "mine/run",
+    "data": {"name": "adding", "options": {"length": 8, "train": 60, "test": 20}},
+    "model": {"cell": "tanh", "hidden_size": 6},
+    "optimizer": {"inner_steps": 2},
+    "batch_size": 20,
+    "epochs": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FWRNN_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(**changes):
+        path = tmp_path / "run.json"
+        path.write_text(json.dumps({**CONFIG, **changes}))
+        return str(path)
+
+    return write
+
+
+def test_a_config_of_ones_own_is_trained_listed_and_verified(config, capsys):
+    assert main(["train", config(), "--no-progress"]) == 0
+    assert "mine/run: complete" in capsys.readouterr().out
+    assert records.read(records.path_of("mine/run")).status == "complete"
+    assert main(["records", "mine/*"]) == 0
+    out = capsys.readouterr().out
+    assert "complete" in out
+    assert "3 / 3" in out
+    assert main(["verify", "mine/run", "--epochs", "2"]) == 0
+    assert "agree to the last digit" in capsys.readouterr().out
+
+
+def test_show_prints_a_config_that_train_accepts(config, capsys, tmp_path):
+    assert main(["train", "har2/published/fw-k5", "--show"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["optimizer"]["inner_steps"] == 5
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps(body))
+    assert main(["train", str(copy), "--list"]) == 0
+    assert "200 epochs  har2/published/fw-k5" in capsys.readouterr().out
+
+
+def test_missing_runs_are_listed_as_missing(capsys):
+    assert main(["records", "har2/published/*", "--state", "missing"]) == 0
+    assert "12 runs: 12 missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "har2/published/fw-k6"], ["fw-k6", "'har2/published/fw-k5'"]),
+        (["train", "no-such.json"], ["no-such.json", "cannot be read"]),
+        (["train", "table3", "--jobs", "0"], ["--jobs = 0"]),
+        (["verify", "nothing/*"], ["nothing/*"]),
+        (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
+    ],
+)
+def test_mistakes_are_answered_with_a_sentence_and_status_2(arguments, words, capsys):
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("fwrnn: ")
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochz": 3}, ["epochz", "'epochs'"]),
+        ({"optimizer": {"inner_steps": 0}}, ["inner_steps", "0", ">= 1"]),
+        ({"optimizer": {"radius": -1}}, ["radius", "-1"]),
+        ({"optimizer": {"norm": 0.5}}, ["norm", "0.5"]),
+        ({"data": {"name": "hra-2"}}, ["hra-2", "'har-2'"]),
+        ({"batch_size": 61}, ["batch_size = 61", "60"]),
+        ({"name": "../../etc/run"}, ["name", "../../etc/run"]),
+    ],
+)
+def test_bad_configs_are_refused_before_training(config, changes, words, capsys):
+    assert main(["train", config(**changes), "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    for word in words:
+        assert word in err
+    assert not list(records.paths.records().rglob("*.json"))
+
+
+def test_a_diverged_run_says_so_and_exits_with_1(config, capsys):
+    path = config(optimizer={"name": "sgd", "lr": 1e30})
+    assert main(["train", path, "--no-progress"]) == 1
+    assert "mine/run: diverged" in capsys.readouterr().out
+
+
+def test_a_damaged_record_is_refused_by_name(config, capsys):
+    path = config()
+    main(["train", path, "--no-progress"])
+    record = records.path_of("mine/run")
+    record.write_text(record.read_text()[:-20])
+    capsys.readouterr()
+    assert main(["train", path, "--no-progress"]) == 2
+    assert str(record) in capsys.readouterr().err
+
+
+def test_help_teaches_and_does_not_wait_for_torch():
+    code = (
+        "import sys; from fwrnn_core.cli import build_parser; build_parser(); "
+        "print('torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", ["train", "records", "verify"])
+def test_every_command_has_examples_in_its_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert "example" in capsys.readouterr().out

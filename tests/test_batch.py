@@ -1,0 +1,320 @@
+"""Batches: what runs again and why, what a failure leaves behind, what is refused beforehand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fwrnn_core import batch, paths
+from fwrnn_core.batch import parameters, stamp
+from fwrnn_core.batch.closure import Graph
+from fwrnn_core.cli import main
+from fwrnn_core.errors import ConfigError
+
+from .sandbox import write_notebook, write_tree
+
+# What code a notebook could see
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("x = 1", set()),
+        ("from fwrnn_core import figures", {"__init__", "figures"}),
+        ("import fwrnn_core.figures as f", {"__init__", "figures"}),
+        ("from fwrnn_core import Best", {"__init__", "optim/__init__", "optim/ball"}),
+        (
+            "def f():\n    import fwrnn_core.optim.ball as b",
+            {"__init__", "optim/__init__", "optim/ball"},
+        ),
+        ("from fwrnn_core.late import f", {"__init__", "late", "optim/__init__", "optim/ball"}),
+        (
+            "from fwrnn_core import dynamic",
+            {"__init__", "dynamic", "plugins/__init__", "plugins/one"},
+        ),
+        ("from fwrnn_core import typed", {"__init__", "typed"}),
+        ("m = 'fwrnn_core.figures'", {"__init__", "figures"}),
+    ],
+)
+def test_the_closure_is_what_the_code_could_import(
+    project: Path, source: str, seen: set[str]
+) -> None:
+    files = Graph(paths.PACKAGE).closure(source)
+    modules = {p.relative_to(paths.PACKAGE).as_posix()[:-3] for p in files if p.suffix == ".py"}
+    assert modules == seen
+
+
+def test_assets_belong_to_the_modules_of_their_folder(project: Path) -> None:
+    graph = Graph(paths.PACKAGE)
+    assert paths.PACKAGE / "optim/ball.c" in graph.closure("import fwrnn_core.optim")
+    assert paths.PACKAGE / "explorer/static/view.js" in graph.closure("import fwrnn_core.explorer")
+    assert paths.PACKAGE / "optim/ball.c" not in graph.closure("import fwrnn_core.figures as f")
+
+
+def test_the_real_package_is_followed_where_python_itself_goes() -> None:
+    """Every module that importing our package in a fresh Python loads is in the static closure."""
+    source = "from fwrnn_core import FrankWolfe"
+    script = (
+        f"{source}\nimport sys; print(*(m for m in sys.modules if m.split('.')[0] == 'fwrnn_core'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    graph = Graph(paths.PACKAGE)
+    closure = set(graph.closure(source))
+    loaded = {graph.modules[name] for name in done.stdout.split() if name in graph.modules}
+    assert len(loaded) > 2
+    assert loaded <= closure
+    assert not any("explorer" in path.parts or "batch" in path.parts for path in closure)
+
+
+# What makes a notebook run again
+
+
+def stamp_of(notebook: str, **given: object) -> dict[str, str]:
+    return stamp.stamp(notebook, given, Graph(paths.PACKAGE))
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"fwrnn_core/optim/ball.py": "edge = 2\n"}, ["code fwrnn_core/optim/ball.py"]),
+        ({"fwrnn_core/optim/ball.c": "int edge2;\n"}, ["code fwrnn_core/optim/ball.c"]),
+        ({"fwrnn_core/figures.py": "import cmath\n"}, []),
+        ({"data/records/har2/adam.json": "{1}"}, ["record har2/adam"]),
+        ({"data/records/har2/new.json": "{}"}, ["record har2/new"]),
+        ({"data/records/other/x.json": "{1}"}, []),
+    ],
+)
+def test_only_what_a_notebook_reads_makes_it_stale(
+    project: Path, changed: dict[str, str], reason: list[str]
+) -> None:
+    metadata = {"records": ["har2/*"]}
+    write_notebook(
+        project / "notebooks/a.ipynb", "K = 1", "import fwrnn_core.optim", metadata=metadata
+    )
+    write_tree(project, {"data/records/har2/adam.json": "{}", "data/records/other/x.json": "{}"})
+    before = stamp_of("notebooks/a.ipynb")
+    write_tree(project, changed)
+    assert stamp.changes(before, stamp_of("notebooks/a.ipynb")) == reason
+
+
+def test_touching_files_makes_nothing_stale(project: Path) -> None:
+    path = write_notebook(project / "notebooks/a.ipynb", "K = 1", "import fwrnn_core.optim")
+    before = stamp_of("notebooks/a.ipynb")
+    for file in [path, *paths.PACKAGE.rglob("*.*")]:
+        os.utime(file, (1, 1))
+    assert stamp_of("notebooks/a.ipynb") == before
+
+
+def test_parameters_cells_and_data_are_ingredients(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stamp, "_fingerprint", {"har-2": "f1"}.__getitem__)
+    metadata = {"data": ["har-2"]}
+    write_notebook(
+        project / "notebooks/a.ipynb", "K = 1", "%matplotlib inline\n!ls", metadata=metadata
+    )
+    before = stamp_of("notebooks/a.ipynb", K=1)
+    assert stamp.changes(before, stamp_of("notebooks/a.ipynb", K=2)) == ["parameters"]
+    monkeypatch.setattr(stamp, "_fingerprint", {"har-2": "f2"}.__getitem__)
+    assert stamp.changes(before, stamp_of("notebooks/a.ipynb", K=1)) == ["data har-2"]
+    write_notebook(project / "notebooks/a.ipynb", "K = 1", "2", metadata=metadata)
+    assert "notebook" in stamp.changes(before, stamp_of("notebooks/a.ipynb", K=1))
+
+
+def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_notebook(project / "notebooks/a.ipynb", "K = 1")
+    before = stamp_of("notebooks/a.ipynb")
+    assert before["library torch"].startswith("2.")
+    stamp.libraries.cache_clear()
+    monkeypatch.setattr(stamp.metadata, "version", lambda name: "9.9")
+    after = stamp_of("notebooks/a.ipynb")
+    stamp.libraries.cache_clear()
+    assert "library torch" in stamp.changes(before, after)
+    assert "notebook" not in stamp.changes(before, after)
+
+
+# What is refused before anything runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nonsense"], "unknown notebook 'nonsense'"),
+        (["theory/alpha2"], "Did you mean 'notebooks/theory/alpha.ipynb'"),
+        (["alpha", "-p", "Kk", "3"], "unknown parameter 'Kk'. Did you mean 'K'?"),
+        (["alpha", "--profile", "papre"], "Did you mean 'paper'?"),
+        (["alpha", "-p", "profile", "slow"], "unknown profile 'slow'"),
+        (["alpha", "-p", "K", "many"], "parameter 'K' is int (default 5), 'many' is not"),
+        (["alpha", "-p", "K", "1", "-p", "K", "2"], "'K' was given twice"),
+        (["alpha", "--jobs", "0"], "--jobs 0 is out of range"),
+        (["alpha", "--engine", "dsk"], "Did you mean 'dask'?"),
+        (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
+        (["broken"], "not a notebook"),
+        (["python2"], "not valid Python"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_status_2(
+    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    write_notebook(project / "notebooks/theory/alpha.ipynb", 'profile = "quick"\nK = 5')
+    write_notebook(project / "notebooks/python2.ipynb", "K = 5", "print 'x'")
+    (project / "notebooks/broken.ipynb").write_text("{")
+    assert main(["run", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not paths.build().exists()
+
+
+def test_outside_a_project_it_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run"]) == 2
+    assert "inside a checkout" in capsys.readouterr().err
+
+
+def test_the_profile_goes_to_those_that_have_one(project: Path) -> None:
+    write_notebook(project / "notebooks/a.ipynb", 'profile = "quick"\nK = 5')
+    write_notebook(project / "notebooks/b.ipynb", "K = 5")
+    plans = batch.plan(["notebooks/a.ipynb", "notebooks/b.ipynb"], {"K": 7}, "paper")
+    assert [p.parameters for p in plans] == [{"profile": "paper", "K": 7}, {"K": 7}]
+
+
+def test_parameters_of_ones_own_never_touch_the_copies_of_the_book(project: Path) -> None:
+    write_notebook(project / "notebooks/a.ipynb", 'profile = "quick"\nK = 5')
+    name = ["notebooks/a.ipynb"]
+    folders = [
+        batch.plan(name, given, profile)[0].output
+        for given in ({}, {"K": 6}, {"K": 7})
+        for profile in ("quick", "paper")
+    ]
+    assert len(set(folders)) == 6
+    executed = [f.is_relative_to(paths.build() / "executed") for f in folders]
+    assert executed == [True] + [False] * 5
+
+
+def test_a_name_may_be_a_path_a_folder_or_bare(project: Path) -> None:
+    for name in ("theory/a", "theory/b", "experiments/c", "ablations/a"):
+        write_notebook(project / f"notebooks/{name}.ipynb", "K = 1")
+    theory = ["notebooks/theory/a.ipynb", "notebooks/theory/b.ipynb"]
+    assert batch.resolve(["notebooks/theory"]) == theory
+    assert batch.resolve(["theory"]) == theory
+    assert batch.resolve(["c"]) == ["notebooks/experiments/c.ipynb"]
+    assert batch.resolve(["theory/a", "./notebooks/theory/a.ipynb"]) == theory[:1]
+    assert len(batch.resolve([])) == 4
+    with pytest.raises(ConfigError, match="names 2 notebooks"):
+        batch.resolve(["a"])
+
+
+def test_values_are_read_as_python_would() -> None:
+    pairs = [("a", "1e-3"), ("b", "True"), ("c", "none"), ("d", "x y"), ("e", "-inf"), ("f", "'3'")]
+    assert parameters.parse(pairs[:4]) == {"a": 1e-3, "b": True, "c": None, "d": "x y"}
+    assert parameters.parse(pairs[4:]) == {"e": float("-inf"), "f": "3"}
+
+
+# Runs, with real kernels
+
+
+def test_a_batch_from_end_to_end(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A failure leaves the others alone; what is done is not done again; an edit re-runs one."""
+    good = project / "notebooks/good.ipynb"
+    write_notebook(good, "K = 2", "import sys; print(K * 21); print('odd', file=sys.stderr)")
+    write_notebook(
+        project / "notebooks/bad.ipynb", "K = 1", "x = 1", "x = 2\nraise ValueError('no')"
+    )
+    write_notebook(project / "notebooks/crash.ipynb", "K = 1", "import os; os.kill(os.getpid(), 9)")
+    assert main(["run", "--jobs", "2"]) == 1
+    report = "".join(capsys.readouterr())
+    assert "2 of 3 notebooks failed" in report
+    assert "code cell [3], at `raise ValueError('no')`" in report
+    assert "ValueError: no" in report
+    assert "notebooks/crash.ipynb: outside its cells" in report
+    assert "wrote to standard error: odd" in report
+    kept = paths.build() / "failed/executed/notebooks/bad.ipynb"
+    assert str(kept) in report
+    assert "ValueError" in kept.read_text()
+
+    copy = paths.build() / "executed/notebooks/good.ipynb"
+    assert "42" in copy.read_text()
+    assert str(project) not in copy.read_text()
+    assert not (paths.build() / "executed/notebooks/bad.ipynb").exists()
+    assert not list((paths.build() / "running").iterdir())
+
+    # Nothing changed: not executed again. One mended: that one alone.
+    first = copy.read_bytes()
+    write_notebook(project / "notebooks/bad.ipynb", "K = 1", "x = 1")
+    (project / "notebooks/crash.ipynb").unlink()
+    assert main(["run"]) == 0
+    assert "1 of 2 notebooks are up to date" in capsys.readouterr().out
+    assert copy.read_bytes() == first
+    assert not kept.exists()
+    assert main(["run"]) == 0
+    assert "2 of 2 notebooks are up to date" in capsys.readouterr().out
+
+    # A torn copy counts as none.
+    copy.write_bytes(first[: len(first) // 2])
+    assert main(["run", "--list"]) == 0
+    assert "good.ipynb (never run)" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_kernels_and_keeps_what_was_finished(project: Path) -> None:
+    write_notebook(project / "notebooks/a.ipynb", "K = 1")
+    note = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid()))"
+    sleeper = f"{note}\ntime.sleep(300)"
+    write_notebook(project / "notebooks/b.ipynb", "K = 1", sleeper)
+    command = [sys.executable, "-m", "fwrnn_core", "run", "--jobs", "1"]
+    # Not from the project's folder, where the little package would stand before ours.
+    process = subprocess.Popen(
+        command, cwd=project / "notebooks", stderr=subprocess.PIPE, text=True
+    )
+    pid_file = project / "notebooks/pid"
+    try:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text())
+        kernel = int(pid_file.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=90) == 130
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+        wait_for(lambda: not alive(kernel))
+    finally:
+        process.kill()
+    assert (paths.build() / "executed/notebooks/a.ipynb").exists()
+    assert not (paths.build() / "executed/notebooks/b.ipynb").exists()
+
+
+def test_dask_workers_run_notebooks_too(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The little package must not stand before ours in the workers.
+    monkeypatch.chdir(
+        write_notebook(project / "notebooks/a.ipynb", "K = 1", "print(K * 21)").parent
+    )
+    write_notebook(project / "notebooks/b.ipynb", "K = 1", "raise KeyError(K)")
+    assert main(["run", "-p", "K", "2", "--engine", "dask", "--jobs", "1"]) == 1
+    report = "".join(capsys.readouterr())
+    assert "ok  notebooks/a.ipynb" in report
+    assert "KeyError: 2" in report
+    (copy,) = (paths.build() / "runs").rglob("a.ipynb")
+    assert "42" in copy.read_text()
+
+
+def wait_for(condition, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"

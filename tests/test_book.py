@@ -1,0 +1,143 @@
+"""The build around Jupyter Book: what is swapped in, left out, and said of a page."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from docutils import nodes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fwrnn_core import paths
+from fwrnn_core.batch import stamp
+from fwrnn_core.book import assets, build, extension, sharing, status
+from fwrnn_core.errors import ConfigError
+
+from .sandbox import write_notebook
+
+
+def cell(source: str, *tags: str) -> dict[str, Any]:
+    return {"cell_type": "code", "source": source, "metadata": {"tags": list(tags)}, "outputs": []}
+
+
+def test_injected_parameters_show_only_where_they_differ() -> None:
+    declared = cell("profile = 'quick'  # how long\nK = 5", "parameters")
+    same = cell('# Parameters\nprofile = "quick"\n', "injected-parameters")
+    other = cell("# Parameters\nK = 7\n", "injected-parameters")
+    assert extension.without_echo({"cells": [declared, same]})["cells"] == [declared]
+    assert extension.without_echo({"cells": [declared, other]})["cells"] == [declared, other]
+
+
+def read_page(docname: str) -> tuple[str, list[str]]:
+    """Let the hook read a page; its text and the files that the page now depends on."""
+    dependencies: list[str] = []
+    env = SimpleNamespace(
+        doc2path=lambda name: str(paths.home() / f"{name}.ipynb"),
+        note_dependency=dependencies.append,
+    )
+    source = ["clean"]
+    extension.show_executed(SimpleNamespace(env=env), docname, source)  # type: ignore[arg-type]
+    return source[0], dependencies
+
+
+def test_the_executed_copy_is_shown_if_it_is_of_this_version(
+    project: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_notebook(project / "notebooks/a.ipynb", "K = 1", "K")
+    copy = paths.build() / "executed/notebooks/a.ipynb"
+    shown, dependencies = read_page("notebooks/a")
+    assert shown == "clean"
+    assert "no executed copy" in caplog.text
+    assert dependencies == [str(copy)], "rebuilt once there is one"
+
+    executed = json.loads(source.read_text())
+    executed["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1"}]
+    executed["metadata"]["fwrnn"]["stamp"] = {"notebook": stamp.essence(stamp.read(source))}
+    copy.parent.mkdir(parents=True)
+    copy.write_text(json.dumps(executed))
+    caplog.clear()
+    assert json.loads(read_page("notebooks/a")[0])["cells"][1]["outputs"]
+    assert caplog.text == ""
+
+    write_notebook(project / "notebooks/a.ipynb", "K = 2", "K")
+    read_page("notebooks/a")
+    assert "of another version" in caplog.text
+
+
+def paragraph(*parts: str | nodes.Node) -> nodes.paragraph:
+    return nodes.paragraph("", "", *(nodes.Text(p) if isinstance(p, str) else p for p in parts))
+
+
+def document(*paragraphs: nodes.paragraph) -> nodes.document:
+    from docutils.utils import new_document
+
+    page = new_document("page")
+    page += nodes.section("", nodes.title("", "Title"), *paragraphs)
+    return page
+
+
+def test_a_description_has_no_formulas() -> None:
+    formula = nodes.math("", r"\Delta_K")
+    page = document(
+        paragraph("The walk ends at ", formula, ". It never leaves the ball. Why?"),
+        paragraph("word " * 60),
+    )
+    assert sharing.description(page) == "It never leaves the ball. Why?"
+    long = sharing.description(document(paragraph("word " * 60)))
+    assert long.endswith("…")
+    assert len(long) <= sharing.LENGTH
+
+
+names = st.text("abcdef-", min_size=1, max_size=5).filter(lambda s: s[0] not in "-0123456789")
+
+
+@given(st.lists(names, min_size=1, max_size=6), st.sets(names, max_size=4))
+def test_slim_styles_keep_what_is_used_and_only_that(rules: list[str], used: set[str]) -> None:
+    sheet = "".join(f".{name} a:hover{{x:1}}@media print{{.{name}{{y:2}}}}" for name in rules)
+    slim = assets.slim_styles(sheet, used)
+    kept = [name for name in rules if name in used]
+    assert slim == "".join(f".{n} a:hover{{x:1}}@media print{{.{n}{{y:2}}}}" for n in kept)
+
+
+def test_slim_styles_leave_the_rest_of_css_alone() -> None:
+    sheet = (
+        '@charset "utf-8";:root{--a:url("data:x{y}")}@font-face{src:url(a.woff)}'
+        "html:not(.gone) a{b:c}a[href$='}']{d:e}@keyframes k{from{x:0}to{x:1}}"
+    )
+    assert assets.slim_styles(sheet, {"used"}) == sheet
+
+
+def test_a_figure_keeps_its_size_and_text() -> None:
+    svg = '<g transform="scale(0.103125 -0.1)"><path id="p" d="M 1.23456 -0.00012 z"/></g>'
+    assert assets.slim_figure(svg) == svg.replace("1.23456 -0.00012", "1.23 -0")
+
+
+def test_the_status_row_says_how_a_notebook_was_run() -> None:
+    papermill = {"parameters": {"K": 3}, "duration": 2.04, "end_time": "2026-01-02T03:04:05+00:00"}
+    made = {"stamp": {"python": "3.12.1", "library torch": "2.13.0"}}
+    notebook = {
+        "cells": [cell("1"), {"cell_type": "markdown", "source": "x"}],
+        "metadata": {"papermill": papermill, "fwrnn": made},
+    }
+    row = status.status_row(notebook)
+    assert row == ["K = 3", "1", "2.0", "2026-01-02 03:04", "3.12.1", "2.13.0"]
+
+
+def test_an_unknown_format_is_refused_before_anything_runs() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'html'"):
+        build.check_format("htm")
+
+
+@pytest.mark.parametrize(
+    ("remote", "url"),
+    [
+        ("https://user:secret@github.com/a/b.git", "https://github.com/a/b"),
+        ("ssh://git@gitlab.com/a/b", "https://gitlab.com/a/b"),
+        ("https://example.org/a/b", None),
+    ],
+)
+def test_a_remote_becomes_a_link_only_on_a_public_forge(remote: str, url: str | None) -> None:
+    assert extension.forge_url(remote) == url

@@ -1,0 +1,116 @@
+"""The plotting style: labels that never touch, summaries that leave out what is not there."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fwrnn_core import figures
+from fwrnn_core.errors import ConfigError
+
+mpl.use("Agg")
+heights = st.lists(st.floats(-10, 10), min_size=1, max_size=7)
+
+
+@given(heights, st.floats(0.01, 3))
+def test_positions_end_up_apart_in_their_old_order(positions: list[float], gap: float) -> None:
+    placed = figures.spread_out(positions, gap)
+    order = np.argsort(positions, kind="stable")
+    assert (np.diff(np.asarray(placed)[order]) >= gap - 1e-9).all()
+
+
+@given(heights, st.floats(0.01, 3), st.integers(0, 2**32 - 1))
+def test_no_other_placement_moves_less(positions: list[float], gap: float, seed: int) -> None:
+    """Against random placements that keep the order and the gap."""
+    placed = np.asarray(figures.spread_out(positions, gap))
+    order = np.argsort(positions, kind="stable")
+    cost = np.sum((placed - positions) ** 2)
+    random = np.random.default_rng(seed)
+    for _ in range(20):
+        steps = gap + random.exponential(0.5, len(positions))
+        other = np.empty(len(positions))
+        other[order] = np.cumsum(steps) + random.uniform(-12, 12)
+        assert cost <= np.sum((other - positions) ** 2) + 1e-9
+
+
+def test_positions_that_are_apart_stay() -> None:
+    assert figures.spread_out([3.0, 1.0, 2.0], 0.9) == pytest.approx([3.0, 1.0, 2.0])
+
+
+def test_the_interval_is_student_s() -> None:
+    runs = np.random.default_rng(0).normal(size=(5, 3))
+    spread = figures.spread(runs)
+    low, high = stats.t.interval(0.95, 4, loc=runs.mean(0), scale=stats.sem(runs, axis=0))
+    assert spread.low == pytest.approx(low)
+    assert spread.high == pytest.approx(high)
+
+
+def test_a_run_that_ended_early_counts_as_far_as_it_went() -> None:
+    spread = figures.spread([[1.0, 2.0, 3.0], [3.0, np.nan, np.nan], [5.0, 4.0, np.nan]])
+    assert spread.centre == pytest.approx([3, 3, 3])
+    assert np.isfinite(spread.high[:2]).all()
+    assert np.isnan(spread.high[2]), "one run alone has no interval"
+
+
+def test_labels_at_the_ends_do_not_touch_and_stay_in_the_picture() -> None:
+    figures.use()
+    fig, ax = figures.panel(xlabel="epoch", ylabel="loss", title="x")
+    names = ["Adam", "Adam + clipping", "Frank-Wolfe, K = 1", "Frank-Wolfe, K = 5", "SGD"]
+    figures.curves(ax, {name: np.full(9, 1 + 0.001 * i) for i, name in enumerate(names)})
+    fig.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
+    assert len(boxes) == len(names)
+    assert all(below.y1 <= above.y0 for below, above in pairwise(boxes))
+    assert max(box.x1 for box in boxes) <= fig.bbox.x1
+
+
+def test_a_method_looks_the_same_in_any_company() -> None:
+    alone = figures.looks(["Frank-Wolfe, K = 5"])["Frank-Wolfe, K = 5"]
+    among = figures.looks(["other", "Adam", "Frank-Wolfe, K = 5", "third"])
+    assert among["Frank-Wolfe, K = 5"] == alone
+    assert len({look.color for look in among.values()}) == 4
+    assert len({str(look.linestyle) for look in among.values()}) == 4
+    assert len({look.marker for look in among.values()}) == 4
+
+
+def luminance(color: str) -> float:
+    channels = np.array(mpl.colors.to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("look", figures.LOOKS, ids=lambda look: look.color)
+def test_colours_stand_out_on_white(look: figures.Look) -> None:
+    """WCAG 2.1, 1.4.11: graphics need a contrast of 3 : 1."""
+    assert 1.05 / (luminance(look.color) + 0.05) >= 3
+
+
+def test_points_that_do_not_fit_are_named() -> None:
+    _, ax = figures.panel()
+    with pytest.raises(ConfigError, match="'Adam' has 3 points, x has 2"):
+        figures.curves(ax, {"Adam": [1.0, 2.0, 3.0]}, x=[1, 2])
+    with pytest.raises(ConfigError, match="kind of spread"):
+        figures.spread([[1.0]], "sd")  # type: ignore[arg-type]
+
+
+@given(st.sampled_from([1.0, 1.5, 2.0, 3.0, np.inf]), st.floats(0.1, 5))
+def test_the_outline_of_a_ball_lies_on_its_surface(norm: float, radius: float) -> None:
+    outline = figures.ball_outline((1.0, -2.0), radius, norm) - (1.0, -2.0)
+    assert np.linalg.norm(outline, ord=norm, axis=1) == pytest.approx(radius)
+
+
+def test_the_same_figure_is_the_same_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    figures.use()
+    files = []
+    for name in ("a.svg", "b.svg"):
+        fig, ax = figures.panel(xlabel="x")
+        figures.curves(ax, {"Adam": [[1.0, 2.0, 1.5], [2.0, 2.5, 1.0]]})
+        fig.savefig(tmp_path / name, metadata={"Date": None})
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
