@@ -1,0 +1,26 @@
+// What scrolls sideways must also scroll by keyboard: it takes the focus exactly while it scrolls.
+// (The theme does this for code and tables.)
+const WIDE = ".bd-article div.math, .bd-article mjx-container[display=true], .cell_output .text_html";
+let planned = false;
+
+function markScrollable() {
+  planned = false;
+  for (const el of document.querySelectorAll(WIDE)) {
+    if (el.scrollWidth > el.clientWidth + 1) el.tabIndex = 0;
+    else el.removeAttribute("tabindex");
+  }
+}
+
+function plan() {
+  if (!planned) requestAnimationFrame(markScrollable);
+  planned = true;
+}
+
+addEventListener("load", () => {
+  plan();
+  addEventListener("resize", plan);
+  document.fonts.addEventListener("loadingdone", plan);
+  // Mathematics is set after the page has loaded.
+  const article = document.querySelector(".bd-article");
+  if (article) new MutationObserver(plan).observe(article, { childList: true, subtree: true });
+});
