@@ -21,10 +21,12 @@ from fwrnn_core.optim import (
     inner,
     native,
     options,
+    walk,
     whole_loop,
 )
 from fwrnn_core.optim.adaptive import AdaptiveRadius, make_adaptive
 from fwrnn_core.optim.balls import Norm
+from fwrnn_core.optim.observed import observed
 from fwrnn_core.optim.outer import Outer, OuterFactory
 from fwrnn_core.optim.schedule import StepSize, rule
 from fwrnn_core.optim.solvers import ProjectedGradient, VertexSteps, make_solver
@@ -239,20 +241,14 @@ class FrankWolfe(Optimizer):
             yield
             return
         moved = [p for group in self.param_groups for p in inner.active(group, self.state)]
-        kept = [p.detach().clone() for p in moved]
         self._inside_anchored = True
         try:
-            with torch.no_grad():
-                for p in moved:
-                    p.copy_(self.state[p]["anchor"])
-            yield
+            with walk.replaced(moved, [self.state[p]["anchor"] for p in moved]):
+                yield
         finally:
             self._inside_anchored = False
-            with torch.no_grad():
-                for p, w in zip(moved, kept, strict=True):
-                    p.copy_(w)
 
-    @torch.no_grad()
+    @observed
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One inner step with the gradients at hand, or with a closure the whole loop.
 
@@ -287,20 +283,14 @@ class FrankWolfe(Optimizer):
             self._update(finished)
         return None
 
+    @torch.no_grad()
     def _whole_loop(self, closure: Callable[[], Any]) -> Any:
-        if self.inner_step:
-            raise RuntimeError(
-                f"step(closure) runs a whole loop, but {self.inner_step} inner steps of another "
-                "are done; finish it with step() after backward()"
-            )
-        counts = {group["inner_steps"] for group in self.param_groups}
-        if len(counts) > 1:
-            raise ConfigError(f"step(closure) needs one K for all groups, got {sorted(counts)}")
+        inner_steps = whole_loop.common_steps(self.param_groups)
+        predicted = None
         if isinstance(self.solver, TrustRegion):
             loss, finished, predicted = whole_loop.trust_region(self, closure)
         else:
-            loss, finished = whole_loop.evaluate(self, closure, counts.pop())
-            predicted = None
+            loss, finished = whole_loop.evaluate(self, closure, inner_steps)
         if finished:
             self._close(finished)
             if self.adaptive is not None and self.adaptive.signal == "ratio":
@@ -311,6 +301,13 @@ class FrankWolfe(Optimizer):
     def _inner_step(self) -> list[inner.Loop] | None:
         """Advance every loop by one vertex: those that reached K; None for a dropped minibatch."""
         parts = [gradients.collect(g, getattr(self, "grad_scale", None)) for g in self.param_groups]
+        alone = len(parts) == 1 and self.process_group is None and not hasattr(self, "found_inf")
+        if alone and self._walker.repeat(parts[0], self.state, self._rules):
+            return [parts] if parts[0].closed else []
+        return self._general_step(parts)
+
+    @torch.no_grad()
+    def _general_step(self, parts: list[inner.Part]) -> list[inner.Loop] | None:
         if self.process_group is None and not any(part.params for part in parts):
             return []
         if not self._usable(gradients.measure(parts, self._rules.plain)):
@@ -329,6 +326,7 @@ class FrankWolfe(Optimizer):
         self.skipped += not fine
         return fine
 
+    @torch.no_grad()
     def _close(self, finished: list[inner.Loop]) -> None:
         """Δ_K of the loops that reached K, over all workers, and what it tells the radius."""
         if self.process_group is not None:
@@ -337,6 +335,7 @@ class FrankWolfe(Optimizer):
         for loop in finished:
             inner.close(loop, self.state, self._rules)
 
+    @torch.no_grad()
     def _update(self, finished: list[inner.Loop]) -> None:
         """One outer update with all loops that reached K."""
         parts = [part for loop in finished for part in loop]
@@ -344,10 +343,9 @@ class FrankWolfe(Optimizer):
             for loop in finished:
                 diagnostics.adapt(loop, self.scope, self.adaptive, self._ratio)
         if self._outer is None:
-            for part in parts:
-                if part.params:
-                    alpha = -part.group["loop_radius"]
-                    torch._foreach_add_(part.params, part.directions, alpha=alpha)
+            for part in (part for part in parts if part.params):
+                alpha = -part.group["loop_radius"]
+                torch._foreach_add_(part.params, part.directions, alpha=alpha)
         else:
             params = [p for part in parts for p in part.params]
             directions = [r for part in parts for r in part.directions]

@@ -36,10 +36,12 @@ def collect(group: dict[str, Any], grad_scale: torch.Tensor | None) -> inner.Par
                 f"the gradient of a parameter of shape {tuple(g.shape)} is sparse ({g.layout}); "
                 "use dense gradients (for nn.Embedding: sparse=False)"
             )
-    if grad_scale is not None and grads:
-        torch._foreach_div_(grads, float(grad_scale))
-    if group["maximize"] and grads:
-        grads = list(torch._foreach_neg(grads))
+    if grads and (grad_scale is not None or group["maximize"]):
+        with torch.no_grad():
+            if grad_scale is not None:
+                torch._foreach_div_(grads, float(grad_scale))
+            if group["maximize"]:
+                grads = list(torch._foreach_neg(grads))
     return inner.Part(group, params, grads)
 
 

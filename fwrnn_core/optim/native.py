@@ -12,15 +12,17 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from operator import is_
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from fwrnn_core.models.kernels import cc
 from fwrnn_core.models.kernels.backend import wanted
+from fwrnn_core.optim.options import radius
 from fwrnn_core.optim.schedule import Mix
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ def _load() -> ctypes.CDLL | None:
     pointer, count, real = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_double
     library.walk_norms.argtypes = [count, pointer, pointer, pointer]
     library.walk_norms.restype = None
-    library.walk_step.argtypes = [ctypes.c_int, count, *[pointer] * 6, real, real, real]
-    library.walk_step.restype = None
+    library.walk_step.argtypes = [ctypes.c_int, ctypes.c_int, count, *[pointer] * 6, *[real] * 4]
+    library.walk_step.restype = ctypes.c_int
     return library
 
 
@@ -85,13 +87,20 @@ class Plan:
     """The addresses of one group's walk, kept from one inner step to the next."""
 
     k: int
+    inner_steps: int
     params: list[Tensor]
-    own: list[dict[str, object]]
+    own: list[dict[str, Any]]
     directions: list[Tensor]
     r: array[int]
     a: array[int]
     w: array[int]
     n: array[int]
+
+    @cached_property
+    def addresses(self) -> tuple[int, int, int, int]:
+        """Where the four arrays lie."""
+        r, a, w, n = (x.buffer_info()[0] for x in (self.r, self.a, self.w, self.n))
+        return r, a, w, n
 
     def holds(self, part: inner.Part, state: inner.State, k: int) -> bool:
         """Whether the step before was this plan's and nothing has moved since."""
@@ -134,7 +143,7 @@ class Walker:
         for part, plan in zip(loop, plans, strict=True):
             if plan is None:
                 continue
-            lengths += _run(part, plan, k, step, last, rules.trajectory, total)
+            lengths += _run(part, plan, k, step, rules.trajectory, total)
             plan.k = k
             self._plans[id(part.group)] = plan
             part.own, part.directions, part.closed = plan.own, plan.directions, last
@@ -143,6 +152,39 @@ class Walker:
                 lengths = [math.hypot(*lengths)] * len(lengths)
             every = [own for part in loop for own in part.own]
             for own, length in zip(every, lengths, strict=True):
+                own["agreement"] = length
+        return True
+
+    def repeat(self, part: inner.Part, state: inner.State, rules: inner.Rules) -> bool:
+        """A whole step of a lone group, gradients measured and walked in one call, if it is a step
+        like the one before; or False and nothing done.
+
+        A gradient that is not finite is none: the general path has the words for it."""
+        group, kernels, plan = part.group, library(), self._plans.get(id(part.group))
+        if plan is None or kernels is None or rules.scope != "tensor" or not rules.plain:
+            return False
+        if group["norm"] != 2 or group["gradient_momentum"] or not fits(part.grads):
+            return False
+        k, last = group["inner_step"] + 1, group["inner_steps"]
+        # A loop begins where the one before ended: the same tensors in the same places.
+        before = last if k == 1 else k - 1
+        if plan.inner_steps != last or not plan.holds(part, state, before + 1):
+            return False
+        assert rules.solver is not None
+        kept, g = group["loop_radius"], _pointers(part.grads)
+        if k == 1:
+            group["loop_radius"] = radius(group)
+        lengths, step = array("d", bytes(8 * len(g))), rules.solver.mix(k)
+        if not _step(kernels, plan, group, g, lengths, False, k, step, rules.trajectory):
+            group["loop_radius"] = kept
+            return False
+        plan.k = group["inner_step"] = k
+        part.own, part.directions, part.closed = plan.own, plan.directions, k >= last
+        if k == 1:
+            for own in plan.own:
+                own["active"] = True
+        if part.closed:
+            for own, length in zip(plan.own, lengths, strict=True):
                 own["agreement"] = length
         return True
 
@@ -171,40 +213,50 @@ class Walker:
         if not (fits(directions) and fits(anchors)):
             return None
         where = _pointers(directions), _pointers(anchors), _pointers(part.params)
-        return Plan(k - 1, part.params, own, directions, *where, _sizes(part.params))
+        inner_steps = group["inner_steps"]
+        return Plan(k - 1, inner_steps, part.params, own, directions, *where, _sizes(part.params))
 
 
 def _run(
-    part: inner.Part,
-    plan: Plan,
-    k: int,
-    step: Mix,
-    last: bool,
-    trajectory: str,
-    total: float | None,
+    part: inner.Part, plan: Plan, k: int, step: Mix, trajectory: str, total: float | None
 ) -> list[float]:
     """One call of the kernel; after the K-th vertex, the 2-norms of −Δ_K/δ per tensor."""
-    if last:
+    assert part.kernels is not None
+    lengths = array("d", part.sizes.values if total is None else [total] * len(plan.own))
+    _step(part.kernels, plan, part.group, _pointers(part.grads), lengths, True, k, step, trajectory)
+    return lengths.tolist()
+
+
+def _step(
+    kernels: ctypes.CDLL,
+    plan: Plan,
+    group: dict[str, Any],
+    g: array[int],
+    lengths: array[float],
+    measured: bool,
+    k: int,
+    step: Mix,
+    trajectory: str,
+) -> int:
+    """``walk_step`` of walk.c: whether the gradients were finite (true where measured before)."""
+    if k >= group["inner_steps"]:
         kind = _LAST if k > 1 else _ONLY
     elif k == 1:
         kind = _FIRST
     else:
         kind = _PAPER if trajectory == "paper" else _RELEASED
-    norms_ = part.sizes.values if total is None else [total] * len(plan.own)
-    factors = array("d", [step.weight / n if n > 0 else 0.0 for n in norms_])
-    g = _pointers(part.grads)
-    assert part.kernels is not None
-    part.kernels.walk_step(
+    # The kernel writes behind autograd's back; a graph that kept a weight must notice.
+    increment_version(plan.params)
+    done: int = kernels.walk_step(
         kind,
+        measured,
         len(g),
         g.buffer_info()[0],
-        plan.r.buffer_info()[0],
-        plan.a.buffer_info()[0],
-        plan.w.buffer_info()[0],
-        plan.n.buffer_info()[0],
-        factors.buffer_info()[0],
+        *plan.addresses,
+        lengths.buffer_info()[0],
+        step.weight,
         step.decay,
-        -part.group["loop_radius"] * step.scale,
+        -group["loop_radius"] * step.scale,
         step.scale,
     )
-    return factors.tolist() if last else []
+    return done

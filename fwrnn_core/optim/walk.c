@@ -31,13 +31,21 @@ void walk_norms(idx count, const float *const *g, const idx *size, double *out) 
  * PAPER     w <- a + alpha r        RELEASED  w <- w + alpha r
  * LAST      r <- scale r, w <- a    ONLY      r <- scale r, w as it is
  *
- * factor[t] = weight / |g[t]|, 0 where the gradient is; after LAST and ONLY it holds |r[t]|. */
-void walk_step(int kind, idx count, const float *const *g, float *const *r, float *const *a, float *const *w,
-               const idx *size, double *factor, double decay, double alpha, double scale) {
+ * f = weight / length[t], 0 where that is. length[t] is |g[t]|, taken here unless `measured`; after
+ * LAST and ONLY it holds |r[t]|. Returns 0, with nothing written but lengths, if one taken here is
+ * not finite; else 1. */
+int walk_step(int kind, int measured, idx count, const float *const *g, float *const *r,
+              float *const *a, float *const *w, const idx *size, double *length, double weight,
+              double decay, double alpha, double scale) {
     const float keep = (float)decay, move = (float)alpha, last = (float)scale;
+    if (!measured) {
+        walk_norms(count, g, size, length);
+        for (idx t = 0; t < count; t++)
+            if (!isfinite(length[t])) return 0;
+    }
     for (idx t = 0; t < count; t++) {
         /* Two factors: 1/|g| alone may be too large or too small for a float. */
-        const double f = factor[t];
+        const double f = length[t] > 0 ? weight / length[t] : 0;
         const double outer = f > 1e30 ? 1e30 : f > 0 && f < 1e-30 ? 1e-30 : 1;
         const float f1 = (float)outer, f2 = (float)(f / outer);
         const float *restrict gt = g[t];
@@ -72,11 +80,12 @@ void walk_step(int kind, idx count, const float *const *g, float *const *r, floa
                 rt[i] = last * (keep * rt[i] + gt[i] * f1 * f2);
                 wt[i] = at[i];
             }
-            factor[t] = norm(rt, n);
+            length[t] = norm(rt, n);
             break;
         default:
             for (idx i = 0; i < n; i++) rt[i] = last * (gt[i] * f1 * f2);
-            factor[t] = norm(rt, n);
+            length[t] = norm(rt, n);
         }
     }
+    return 1;
 }

@@ -7,7 +7,8 @@ unit vertices, so that a step for p = 2 is one norm and one fused multiply-add p
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -44,6 +45,21 @@ def scatter(vector: Tensor, tensors: Sequence[Tensor]) -> None:
         tensors[0].copy_(vector)
     else:
         unflatten(vector, tensors)
+
+
+@contextmanager
+def replaced(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Put other values into tensors, in place, and their own back on leaving."""
+    kept = [t.detach().clone() for t in tensors]
+    try:
+        with torch.no_grad():
+            for t, value in zip(tensors, values, strict=True):
+                t.copy_(value)
+        yield
+    finally:
+        with torch.no_grad():
+            for t, own in zip(tensors, kept, strict=True):
+                t.copy_(own)
 
 
 class Lengths(NamedTuple):

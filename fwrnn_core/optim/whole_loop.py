@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
 
 Closure = Callable[[], Any]
+
+
+def common_steps(groups: Sequence[dict[str, Any]]) -> int:
+    """The K that all groups share, if they stand between two loops.
+
+    Raises:
+        RuntimeError: a loop is under way.
+        ConfigError: groups of different K.
+    """
+    if done := max(group["inner_step"] for group in groups):
+        raise RuntimeError(
+            f"step(closure) runs a whole loop, but {done} inner steps of another are done; finish "
+            "it with step() after backward()"
+        )
+    counts = {int(group["inner_steps"]) for group in groups}
+    if len(counts) > 1:
+        raise ConfigError(f"step(closure) needs one K for all groups, got {sorted(counts)}")
+    return counts.pop()
 
 
 def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:

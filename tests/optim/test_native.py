@@ -63,6 +63,56 @@ def test_gradients_of_any_size(scale: float) -> None:
 
 
 @needs_c
+@pytest.mark.parametrize("inner_steps", [1, 5])
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+def test_repeated_steps_are_the_general_path_to_the_last_bit(
+    inner_steps: int, trajectory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick: list[bool] = []
+    repeat = native.Walker.repeat
+
+    def counted(self: native.Walker, *arguments: Any) -> bool:
+        quick.append(repeat(self, *arguments))
+        return quick[-1]
+
+    monkeypatch.setattr(native.Walker, "repeat", counted)
+    options = {"inner_steps": inner_steps, "trajectory": trajectory}
+    short = trained("c", **options)
+    # The first loop lays the plans; after it every step is like the one before.
+    assert quick == [False, *[True] * 22]
+    monkeypatch.setattr(native.Walker, "repeat", lambda *_: False)
+    assert all(torch.equal(a, b) for a, b in zip(short, trained("c", **options), strict=True))
+
+
+@needs_c
+def test_a_bad_gradient_in_mid_loop_leaves_the_walk_as_it_was() -> None:
+    w = nn.Parameter(torch.ones(4))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=3, nonfinite="skip", outer=None)
+    twin = nn.Parameter(torch.ones(4))
+    other = FrankWolfe([twin], lr=0.1, inner_steps=3, nonfinite="skip", outer=None)
+    for batch in range(8):
+        good = torch.tensor([1.0, float(batch), 0.0, -2.0])
+        w.grad, twin.grad = good.clone(), good.clone()
+        opt.step()
+        other.step()
+        w.grad = torch.tensor([0.0, float("nan"), 0.0, 1.0])
+        opt.step()
+        assert torch.equal(w, twin)
+    assert (opt.skipped, opt.inner_step) == (8, 2)
+
+
+@needs_c
+def test_autograd_notices_weights_that_the_kernel_wrote() -> None:
+    w = nn.Parameter(torch.ones(4))
+    opt = FrankWolfe([w], inner_steps=3)
+    loss = w.square().sum()
+    loss.backward(retain_graph=True)
+    opt.step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@needs_c
 def test_nonfinite_gradients_touch_nothing() -> None:
     w, v = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(2))
     opt = FrankWolfe([w, v], inner_steps=3)

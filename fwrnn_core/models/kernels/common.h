@@ -18,6 +18,16 @@ enum { NV = 2, NR = NV * VF };
 typedef float vec __attribute__((vector_size(VF * sizeof(float)), aligned(4), may_alias));
 typedef ptrdiff_t idx;
 
+/* Keep a vector in a register: GCC else folds loads into each of its uses, reorders the tile and
+ * runs out of registers for the sums. */
+#if defined(__x86_64__)
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define IN_REGISTER(v) __asm__("" : "+w"(v))
+#else
+#define IN_REGISTER(v) (void)0
+#endif
+
 /* Row length of a scratch matrix of n columns: whole panels, and one vector more, because rows at a
  * power of two apart would all fall into the same few sets of the cache. */
 static inline idx padded(idx n) {
@@ -42,11 +52,18 @@ static inline __attribute__((always_inline)) void tile(const int rows, const int
         const float *pa = a.p + s * a.step, *pb = b.p + s * b.step;
         for (idx k = 0; k < K; k++, pa += a.k, pb += b.k) {
             __builtin_prefetch(pa + 8 * a.k);
+            vec bk[NV];
 #pragma GCC unroll 8
             for (int j = 0; j < vecs; j++) {
-                const vec bj = *(const vec *)(pb + j * VF);
+                bk[j] = *(const vec *)(pb + j * VF);
+                IN_REGISTER(bk[j]);
+            }
 #pragma GCC unroll 8
-                for (int i = 0; i < rows; i++) acc[i][j] += pa[i * a.row] * bj;
+            for (int i = 0; i < rows; i++) {
+                vec ai = pa[i * a.row] - (vec){0};
+                IN_REGISTER(ai);
+#pragma GCC unroll 8
+                for (int j = 0; j < vecs; j++) acc[i][j] += ai * bk[j];
             }
         }
     }
