@@ -53,38 +53,38 @@ int walk_step(int kind, int measured, idx count, const float *const *g, float *c
         float *restrict at = kind == ONLY ? NULL : a[t];
         const idx n = size[t];
         switch (kind) {
-        case FIRST:
-            for (idx i = 0; i < n; i++) {
-                const float v = gt[i] * f1 * f2, anchor = wt[i];
-                rt[i] = v;
-                at[i] = anchor;
-                wt[i] = anchor + move * v;
-            }
-            break;
-        case PAPER:
-            for (idx i = 0; i < n; i++) {
-                const float v = keep * rt[i] + gt[i] * f1 * f2;
-                rt[i] = v;
-                wt[i] = at[i] + move * v;
-            }
-            break;
-        case RELEASED:
-            for (idx i = 0; i < n; i++) {
-                const float v = keep * rt[i] + gt[i] * f1 * f2;
-                rt[i] = v;
-                wt[i] += move * v;
-            }
-            break;
-        case LAST:
-            for (idx i = 0; i < n; i++) {
-                rt[i] = last * (keep * rt[i] + gt[i] * f1 * f2);
-                wt[i] = at[i];
-            }
-            length[t] = norm(rt, n);
-            break;
-        default:
-            for (idx i = 0; i < n; i++) rt[i] = last * (gt[i] * f1 * f2);
-            length[t] = norm(rt, n);
+            case FIRST:
+                for (idx i = 0; i < n; i++) {
+                    const float v = gt[i] * f1 * f2, anchor = wt[i];
+                    rt[i] = v;
+                    at[i] = anchor;
+                    wt[i] = anchor + move * v;
+                }
+                break;
+            case PAPER:
+                for (idx i = 0; i < n; i++) {
+                    const float v = keep * rt[i] + gt[i] * f1 * f2;
+                    rt[i] = v;
+                    wt[i] = at[i] + move * v;
+                }
+                break;
+            case RELEASED:
+                for (idx i = 0; i < n; i++) {
+                    const float v = keep * rt[i] + gt[i] * f1 * f2;
+                    rt[i] = v;
+                    wt[i] += move * v;
+                }
+                break;
+            case LAST:
+                for (idx i = 0; i < n; i++) {
+                    rt[i] = last * (keep * rt[i] + gt[i] * f1 * f2);
+                    wt[i] = at[i];
+                }
+                length[t] = norm(rt, n);
+                break;
+            default:
+                for (idx i = 0; i < n; i++) rt[i] = last * (gt[i] * f1 * f2);
+                length[t] = norm(rt, n);
         }
     }
     return 1;

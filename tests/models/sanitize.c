@@ -7,30 +7,30 @@
 
 typedef ptrdiff_t idx;
 
-int tanh_rnn_forward(idx, idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
+int tanh_rnn_forward(idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
                      const float *, const float *, const float *, float *);
-int tanh_rnn_backward(idx, idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
+int tanh_rnn_backward(idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
                       const float *, const float *, const float *, const float *, const float *,
                       float *, idx, float *, idx, idx, idx, float *);
-int lstm_forward(idx, idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
+int lstm_forward(idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
                  const float *, const float *, const float *, const float *, float *, float *,
                  float *);
-int lstm_backward(idx, idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
+int lstm_backward(idx, idx, idx, idx, idx, const float *, idx, idx, idx, const float *,
                   const float *, const float *, const float *, const float *, const float *,
                   const float *, const float *, const float *, const float *, float *, idx, float *,
                   idx, idx, idx, float *, float *);
-int indrnn_moments(idx, idx, idx, idx, idx, const float *, double *);
-int indrnn_cross_moments(idx, idx, idx, idx, idx, const float *, const float *, idx, const float *,
+int indrnn_moments(idx, idx, idx, idx, const float *, double *);
+int indrnn_cross_moments(idx, idx, idx, idx, const float *, const float *, idx, const float *,
                          double *);
-int indrnn_recur(idx, idx, idx, idx, idx, const float *, const float *, const float *,
-                 const float *, const float *, float *, double *);
-int indrnn_affine(idx, idx, idx, idx, idx, const float *, const float *, const float *,
-                  const float *, idx, float *);
-int indrnn_recur_backward(idx, idx, idx, idx, idx, const float *, idx, const float *, idx,
+int indrnn_recur(idx, idx, idx, idx, const float *, const float *, const float *, const float *,
+                 const float *, float *, double *);
+int indrnn_affine(idx, idx, idx, idx, const float *, const float *, const float *, const float *,
+                  idx, float *);
+int indrnn_recur_backward(idx, idx, idx, idx, const float *, idx, const float *, idx, const float *,
                           const float *, const float *, const float *, const float *, const float *,
-                          const float *, float *, float *, double *);
-int indrnn_combine(idx, idx, idx, idx, idx, const float *, const float *, const float *,
-                   const float *, float *);
+                          float *, float *, double *);
+int indrnn_combine(idx, idx, idx, idx, const float *, const float *, const float *, const float *,
+                   float *);
 
 static float *filled(idx n) {
     float *p = malloc(sizeof(float) * n);
@@ -44,56 +44,51 @@ static void check(float *p, idx n) {
     free(p);
 }
 
-static void gated(idx T, idx N, idx F, idx H, int lstm, int sparse) {
-    const idx G = lstm ? 4 * H : H, ld = (G + 31) / 32 * 32 + 16, middle = N / 2;
+static void gated(idx threads, idx T, idx N, idx F, idx H, int lstm, int sparse) {
+    const idx G = lstm ? 4 * H : H, ld = (G + 31) / 32 * 32 + 16;
+    const idx shares = threads > 1 && N > 8 ? 2 : 1;
     float *x = filled(T * N * F), *h0 = filled(N * H), *c0 = filled(N * H), *wi = filled(G * F);
     float *wh = filled(G * H), *b = filled(G), *out = filled(T * N * H), *cell = filled(T * N * H);
     float *gates = filled(T * N * G), *g = filled(T * N * H), *gl = filled(N * H),
           *gc = filled(N * H);
-    float *dw = filled((H + F + 1) * ld), *dx = filled(T * N * F), *dh = filled(N * H);
+    float *dw = filled(shares * (H + F + 1) * ld), *dx = filled(T * N * F), *dh = filled(N * H);
     float *dc = filled(N * H);
     float *const up = sparse ? NULL : g, *const want = sparse ? NULL : dx;
-    /* x and dx are batch-first; two shares of rows, the first of them possibly empty. */
-    for (int half = middle ? 0 : 1; half < 2; half++) {
-        const idx r0 = half ? middle : 0, r1 = half ? N : middle;
-        int failed;
-        if (lstm) {
-            failed =
-                lstm_forward(T, N, F, H, r0, r1, x, F, T * F, 1, h0, c0, wi, wh, b, out, cell,
-                             gates) |
-                lstm_backward(T, N, F, H, r0, r1, x, F, T * F, 1, h0, c0, wi, wh, out, cell, gates,
-                              up, gl, sparse ? NULL : gc, dw, ld, want, F, T * F, 1, dh, dc);
-        } else {
-            failed = tanh_rnn_forward(T, N, F, H, r0, r1, x, F, T * F, 1, h0, wi, wh, b, out) |
-                     tanh_rnn_backward(T, N, F, H, r0, r1, x, F, T * F, 1, h0, wi, wh, out, up, gl,
-                                       dw, ld, want, F, T * F, 1, dh);
-        }
-        if (failed) exit(3);
-    }
+    /* x and dx are batch-first. */
+    const int failed =
+        lstm ? lstm_forward(threads, T, N, F, H, x, F, T * F, 1, h0, c0, wi, wh, b, out, cell,
+                            gates) |
+                   lstm_backward(threads, T, N, F, H, x, F, T * F, 1, h0, c0, wi, wh, out, cell,
+                                 gates, up, gl, sparse ? NULL : gc, dw, ld, want, F, T * F, 1, dh,
+                                 dc)
+             : tanh_rnn_forward(threads, T, N, F, H, x, F, T * F, 1, h0, wi, wh, b, out) |
+                   tanh_rnn_backward(threads, T, N, F, H, x, F, T * F, 1, h0, wi, wh, out, up, gl,
+                                     dw, ld, want, F, T * F, 1, dh);
+    if (failed) exit(3);
     check(x, T * N * F), check(h0, N * H), check(c0, N * H), check(wi, G * F), check(wh, G * H);
     check(b, G), check(out, T * N * H), check(cell, T * N * H), check(gates, T * N * G);
-    check(g, T * N * H), check(gl, N * H), check(gc, N * H), check(dw, (H + F + 1) * ld);
+    check(g, T * N * H), check(gl, N * H), check(gc, N * H), check(dw, shares * (H + F + 1) * ld);
     check(dx, T * N * F), check(dh, N * H), check(dc, N * H);
 }
 
-static void independent(idx T, idx N, idx H, int own_mask) {
+static void independent(idx threads, idx T, idx N, idx H, int own_mask) {
     float *z = filled(T * N * H), *h0 = filled(N * H), *out = filled(T * N * H),
           *y = filled(T * N * H);
     float *mask = filled(own_mask ? N * H : H), *g = filled(N * H), *d = filled(T * N * H);
     float *v[5], *carry = filled(N * H);
-    double *sums = calloc(2 * H, sizeof(double));
+    double *sums = calloc((threads > 1 && N > 8 ? 2 : 1) * 2 * H, sizeof(double));
     const idx row = own_mask ? H : 0;
     for (int i = 0; i < 5; i++) v[i] = filled(H);
-    indrnn_moments(T, N, H, 0, N, z, sums);
-    indrnn_recur(T, N, H, 0, N, z, v[0], v[1], v[2], h0, out, sums);
-    indrnn_recur(T, N, H, 0, N, z, v[0], v[1], v[2], h0, z, NULL);
-    indrnn_affine(T, N, H, 0, N, out, v[0], v[1], mask, row, y);
-    indrnn_cross_moments(T, N, H, 0, N, y, mask, row, out, sums);
-    indrnn_recur_backward(T, N, H, 0, N, g, 1, mask, row, out, v[0], v[3], v[4], v[2], h0, carry, d,
-                          sums);
-    indrnn_recur_backward(T, N, H, 0, N, NULL, 0, mask, row, out, v[0], v[3], v[4], v[2], h0, carry,
+    indrnn_moments(threads, T, N, H, z, sums);
+    indrnn_recur(threads, T, N, H, z, v[0], v[1], v[2], h0, out, sums);
+    indrnn_recur(threads, T, N, H, z, v[0], v[1], v[2], h0, z, NULL);
+    indrnn_affine(threads, T, N, H, out, v[0], v[1], mask, row, y);
+    indrnn_cross_moments(threads, T, N, H, y, mask, row, out, sums);
+    indrnn_recur_backward(threads, T, N, H, g, 1, mask, row, out, v[0], v[3], v[4], v[2], h0, carry,
                           d, sums);
-    indrnn_combine(T, N, H, 0, N, z, v[0], v[1], v[2], d);
+    indrnn_recur_backward(threads, T, N, H, NULL, 0, mask, row, out, v[0], v[3], v[4], v[2], h0,
+                          carry, d, sums);
+    indrnn_combine(threads, T, N, H, z, v[0], v[1], v[2], d);
     for (int i = 0; i < 5; i++) check(v[i], H);
     check(z, T * N * H), check(h0, N * H), check(out, T * N * H), check(y, T * N * H);
     check(mask, own_mask ? N * H : H), check(g, N * H), check(d, T * N * H), check(carry, N * H);
@@ -105,8 +100,8 @@ int main(void) {
         {1, 1, 1, 1}, {2, 3, 40, 5}, {5, 13, 9, 33}, {3, 67, 1, 16}, {7, 9, 2, 80}};
     for (int i = 0; i < 5; i++) {
         const idx *s = sizes[i];
-        for (int k = 0; k < 4; k++) gated(s[0], s[1], s[2], s[3], k & 1, k >> 1);
-        independent(s[0], s[1], s[3], i & 1);
+        for (int k = 0; k < 8; k++) gated(1 + (k & 1), s[0], s[1], s[2], s[3], k >> 1 & 1, k >> 2);
+        for (int k = 0; k < 4; k++) independent(1 + (k & 1), s[0], s[1], s[3], k >> 1);
     }
     puts("clean");
     return 0;

@@ -23,7 +23,7 @@ from pathlib import Path
 from fwrnn_core import paths
 
 SOURCES = ("tanh_rnn.c", "lstm.c", "indrnn.c", "../../optim/walk.c")
-FLAGS = ("-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FLAGS = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 # The first set the compiler takes is used. GCC avoids full-width AVX-512 vectors unless told.
 TUNING: tuple[tuple[str, ...], ...] = (
     ("-march=native", "-mprefer-vector-width=512"),
@@ -31,6 +31,8 @@ TUNING: tuple[tuple[str, ...], ...] = (
     ("-mcpu=native",),
     (),
 )
+# Threads, or where the compiler has none, vectors alone: then one thread does all shares of rows.
+OPENMP = ("-fopenmp", "-fopenmp-simd")
 TIMEOUT = 120  # seconds for one compiler call
 
 
@@ -77,7 +79,7 @@ def compiler() -> list[str]:
 def fingerprint(command: list[str]) -> str:
     """Hash of all that decides what the compiled code is: sources, compiler, flags, CPU."""
     here = Path(__file__).parent
-    digest = hashlib.sha256(repr((FLAGS, TUNING, command, _cpu())).encode())
+    digest = hashlib.sha256(repr((FLAGS, TUNING, OPENMP, command, _cpu())).encode())
     digest.update(_run([*command, "--version"]).stdout.encode())
     for name in (*SOURCES, "common.h"):
         digest.update((here / name).read_bytes())
@@ -121,15 +123,17 @@ def _build(command: list[str], target: Path) -> Path:
                 os.chmod(part, 0o755)
                 os.replace(part, target)
                 return target
-        reason = next(iter(result.stderr.strip().splitlines()), f"status {result.returncode}")
+        said = result.stderr.strip().splitlines() or [f"status {result.returncode}"]
+        reason = next((line for line in said if "error" in line), said[0])
         raise BuildError(f"the compiler {command[0]} fails: {reason}")
     finally:
         Path(part).unlink(missing_ok=True)
 
 
 def _attempts(command: list[str], output: str) -> Iterator[list[str]]:
-    for tuning in TUNING:
-        yield [*command, *FLAGS, *tuning, "-o", output]
+    for openmp in OPENMP:
+        for tuning in TUNING:
+            yield [*command, *FLAGS, openmp, *tuning, "-o", output]
 
 
 def _load_private(command: list[str], name: str) -> ctypes.CDLL:

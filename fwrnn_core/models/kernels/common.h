@@ -138,6 +138,34 @@ static inline void restore(unsigned mode) {
 }
 #endif
 
+/* A kernel's rows [r0, r1), shared out: one share per thread, each a multiple of the tile's height,
+ * and as many as `threads` allows. The statement sees r0, r1 and the number of its share, and adds
+ * to `failed`, which the function returns. Results depend on the thread count only through the
+ * order of a few sums; a compiler without OpenMP makes the shares one after the other. The pool is
+ * torch's own where both load the same libgomp: a second one would find its cores taken by threads
+ * that spin in the first. */
+enum { STRIP = 8 };
+// clang-format off
+#define SHARE_ROWS(...)                                                                            \
+    const idx strips = (N + STRIP - 1) / STRIP, size = STRIP * ((strips + threads - 1) / threads); \
+    int failed = 0;                                                                                \
+    _Pragma("omp parallel for num_threads(threads) schedule(static, 1) reduction(| : failed)")     \
+    for (idx r0 = 0; r0 < N; r0 += size) {                                                         \
+        const idx r1 = r0 + size < N ? r0 + size : N, share = r0 / size;                           \
+        (void)share;                                                                               \
+        __VA_ARGS__;                                                                               \
+    }                                                                                              \
+    return failed
+// clang-format on
+
+/* Rows that go through all time steps together: their states fit the second-level cache. */
+enum { ROWS = 64 };
+#define EACH_BLOCK(...)                                     \
+    for (idx low = r0; low < r1; low += ROWS) {             \
+        const idx high = low + ROWS < r1 ? low + ROWS : r1; \
+        __VA_ARGS__;                                        \
+    }
+
 /* A sequence [T][N][F] of any strides, from the first row that the caller owns. */
 typedef struct {
     const float *p;

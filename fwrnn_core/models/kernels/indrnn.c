@@ -1,11 +1,11 @@
-/* The elementwise part of an IndRNN layer, for the rows [r0, r1) of a batch: every hidden unit is a
- * recurrence of its own, and batch normalisation is one scale and one shift per unit.
+/* The elementwise part of an IndRNN layer: every hidden unit is a recurrence of its own, and batch
+ * normalisation is one scale and one shift per unit.
  *
  * Sequences are contiguous [T][N][H], vectors [H]; the linear maps around this are large matrix
  * products and left to the caller. mask is [N][H] (mask_row = H) or one row for all (mask_row = 0).
- * Sums over rows and time are taken in double and added to what is there, [2][H]: in float the
- * variance of 1e5 rows loses its fourth digit. Comparisons let a NaN through, as torch.relu does.
- * All return 0: nothing here can fail. */
+ * Sums over rows and time are taken in double and added to what is there, [shares][2][H]: in float
+ * the variance of 1e5 rows loses its fourth digit. Comparisons let a NaN through, as torch.relu
+ * does. All return 0: nothing here can fail. */
 #include "common.h"
 
 static inline void add_moments(idx H, const float *a, const float *b, double *sums) {
@@ -17,7 +17,7 @@ static inline void add_moments(idx H, const float *a, const float *b, double *su
 }
 
 /* sums += sum z, sum z^2. */
-int indrnn_moments(idx T, idx N, idx H, idx r0, idx r1, const float *z, double *sums) {
+static int moments_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, double *sums) {
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++)
             add_moments(H, z + (t * N + r) * H, z + (t * N + r) * H, sums);
@@ -25,8 +25,8 @@ int indrnn_moments(idx T, idx N, idx H, idx r0, idx r1, const float *z, double *
 }
 
 /* sums += sum g m, sum g m z. */
-int indrnn_cross_moments(idx T, idx N, idx H, idx r0, idx r1, const float *g, const float *mask,
-                         idx mask_row, const float *z, double *sums) {
+static int cross_moments_rows(idx T, idx N, idx H, idx r0, idx r1, const float *g,
+                              const float *mask, idx mask_row, const float *z, double *sums) {
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
             const float *const gr = g + (t * N + r) * H, *const zr = z + (t * N + r) * H;
@@ -43,8 +43,9 @@ int indrnn_cross_moments(idx T, idx N, idx H, idx r0, idx r1, const float *g, co
 
 /* h_t = relu(scale z_t + shift + u h_{t-1}) into out, which may be z.
  * If sums is not NULL: sums += sum h, sum h^2. */
-int indrnn_recur(idx T, idx N, idx H, idx r0, idx r1, const float *z, const float *scale,
-                 const float *shift, const float *u, const float *h0, float *out, double *sums) {
+static int recur_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, const float *scale,
+                      const float *shift, const float *u, const float *h0, float *out,
+                      double *sums) {
     const unsigned mode = flush_denormals();
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
@@ -63,8 +64,8 @@ int indrnn_recur(idx T, idx N, idx H, idx r0, idx r1, const float *z, const floa
 }
 
 /* y = (scale h + shift) m. */
-int indrnn_affine(idx T, idx N, idx H, idx r0, idx r1, const float *h, const float *scale,
-                  const float *shift, const float *mask, idx mask_row, float *y) {
+static int affine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *h, const float *scale,
+                       const float *shift, const float *mask, idx mask_row, float *y) {
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
             const float *const hr = h + (t * N + r) * H, *const m = mask + r * mask_row;
@@ -79,10 +80,10 @@ int indrnn_affine(idx T, idx N, idx H, idx r0, idx r1, const float *h, const flo
  * the last g_steps steps only (it is zero before). carry [N][H] comes in as the gradient of the
  * last state and leaves as that of h0. d [T][N][H] is the gradient of the pre-activation; sums +=
  * sum d, sum d h_{t-1} (the gradients of the shift and of u). */
-int indrnn_recur_backward(idx T, idx N, idx H, idx r0, idx r1, const float *g, idx g_steps,
-                          const float *mask, idx mask_row, const float *h, const float *c1,
-                          const float *c2, const float *c3, const float *u, const float *h0,
-                          float *carry, float *d, double *sums) {
+static int recur_backward_rows(idx T, idx N, idx H, idx r0, idx r1, const float *g, idx g_steps,
+                               const float *mask, idx mask_row, const float *h, const float *c1,
+                               const float *c2, const float *c3, const float *u, const float *h0,
+                               float *carry, float *d, double *sums) {
     const unsigned mode = flush_denormals();
     for (idx t = T - 1; t >= 0; t--)
         for (idx r = r0; r < r1; r++) {
@@ -107,8 +108,8 @@ int indrnn_recur_backward(idx T, idx N, idx H, idx r0, idx r1, const float *g, i
 }
 
 /* d <- c1 d + c2 z + c3: batch normalisation's gradient where it stands before the recurrence. */
-int indrnn_combine(idx T, idx N, idx H, idx r0, idx r1, const float *z, const float *c1,
-                   const float *c2, const float *c3, float *d) {
+static int combine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, const float *c1,
+                        const float *c2, const float *c3, float *d) {
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
             const float *const zr = z + (t * N + r) * H;
@@ -117,4 +118,38 @@ int indrnn_combine(idx T, idx N, idx H, idx r0, idx r1, const float *z, const fl
             for (idx j = 0; j < H; j++) dr[j] = c1[j] * dr[j] + c2[j] * zr[j] + c3[j];
         }
     return 0;
+}
+
+int indrnn_moments(idx threads, idx T, idx N, idx H, const float *z, double *sums) {
+    SHARE_ROWS(failed |= moments_rows(T, N, H, r0, r1, z, sums + share * 2 * H));
+}
+
+int indrnn_cross_moments(idx threads, idx T, idx N, idx H, const float *g, const float *mask,
+                         idx mask_row, const float *z, double *sums) {
+    SHARE_ROWS(failed |=
+               cross_moments_rows(T, N, H, r0, r1, g, mask, mask_row, z, sums + share * 2 * H));
+}
+
+int indrnn_recur(idx threads, idx T, idx N, idx H, const float *z, const float *scale,
+                 const float *shift, const float *u, const float *h0, float *out, double *sums) {
+    SHARE_ROWS(failed |= recur_rows(T, N, H, r0, r1, z, scale, shift, u, h0, out,
+                                    sums ? sums + share * 2 * H : NULL));
+}
+
+int indrnn_affine(idx threads, idx T, idx N, idx H, const float *h, const float *scale,
+                  const float *shift, const float *mask, idx mask_row, float *y) {
+    SHARE_ROWS(failed |= affine_rows(T, N, H, r0, r1, h, scale, shift, mask, mask_row, y));
+}
+
+int indrnn_recur_backward(idx threads, idx T, idx N, idx H, const float *g, idx g_steps,
+                          const float *mask, idx mask_row, const float *h, const float *c1,
+                          const float *c2, const float *c3, const float *u, const float *h0,
+                          float *carry, float *d, double *sums) {
+    SHARE_ROWS(failed |= recur_backward_rows(T, N, H, r0, r1, g, g_steps, mask, mask_row, h, c1, c2,
+                                             c3, u, h0, carry, d, sums + share * 2 * H));
+}
+
+int indrnn_combine(idx threads, idx T, idx N, idx H, const float *z, const float *c1,
+                   const float *c2, const float *c3, float *d) {
+    SHARE_ROWS(failed |= combine_rows(T, N, H, r0, r1, z, c1, c2, c3, d));
 }

@@ -1,4 +1,4 @@
-/* The LSTM of torch.nn.LSTM and its gradient, for the rows [r0, r1) of a batch.
+/* The LSTM of torch.nn.LSTM and its gradient.
  *
  * Gates in the order i, f, g, o. As in tanh_rnn.c a thread takes its own rows through all T steps.
  * x has any strides (xt, xn, xf); contiguous: h0, c0 [N][H], w_ih [4H][F], w_hh [4H][H], b [4H],
@@ -34,9 +34,9 @@ static void cell_backward(idx H, const float *restrict a, const float *restrict 
     }
 }
 
-int lstm_forward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn, idx xf,
-                 const float *h0, const float *c0, const float *w_ih, const float *w_hh,
-                 const float *b, float *out, float *cell, float *gates) {
+static int forward_rows(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
+                        idx xf, const float *h0, const float *c0, const float *w_ih,
+                        const float *w_hh, const float *b, float *out, float *cell, float *gates) {
     const idx R = r1 - r0, G = 4 * H, Gp = padded(G);
     float *const scratch = calloc(Gp * (H + F + 1 + R), sizeof(float));
     if (!scratch) return 1;
@@ -64,11 +64,11 @@ int lstm_forward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx
 
 /* As tanh_rnn_backward; gc_last [N][H] is the gradient of the last cell (or NULL), dw is
  * [H + F + 1][ld] with 4H columns, dh0 and dc0 [N][H] are written. */
-int lstm_backward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
-                  idx xf, const float *h0, const float *c0, const float *w_ih, const float *w_hh,
-                  const float *out, const float *cell, const float *gates, const float *g_out,
-                  const float *g_last, const float *gc_last, float *dw, idx ld, float *dx, idx dt,
-                  idx dn, idx df, float *dh0, float *dc0) {
+static int backward_rows(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
+                         idx xf, const float *h0, const float *c0, const float *w_ih,
+                         const float *w_hh, const float *out, const float *cell, const float *gates,
+                         const float *g_out, const float *g_last, const float *gc_last, float *dw,
+                         idx ld, float *dx, idx dt, idx dn, idx df, float *dh0, float *dc0) {
     const idx R = r1 - r0, G = 4 * H, Hp = padded(H), Gp = padded(G), Fp = padded(F);
     const idx chunk = R < 128 ? 128 / R : 1;
     float *const scratch =
@@ -108,4 +108,22 @@ int lstm_backward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, id
     restore(mode);
     free(scratch);
     return 0;
+}
+
+int lstm_forward(idx threads, idx T, idx N, idx F, idx H, const float *x, idx xt, idx xn, idx xf,
+                 const float *h0, const float *c0, const float *w_ih, const float *w_hh,
+                 const float *b, float *out, float *cell, float *gates) {
+    SHARE_ROWS(EACH_BLOCK(failed |= forward_rows(T, N, F, H, low, high, x, xt, xn, xf, h0, c0, w_ih,
+                                                 w_hh, b, out, cell, gates)));
+}
+
+int lstm_backward(idx threads, idx T, idx N, idx F, idx H, const float *x, idx xt, idx xn, idx xf,
+                  const float *h0, const float *c0, const float *w_ih, const float *w_hh,
+                  const float *out, const float *cell, const float *gates, const float *g_out,
+                  const float *g_last, const float *gc_last, float *dw, idx ld, float *dx, idx dt,
+                  idx dn, idx df, float *dh0, float *dc0) {
+    SHARE_ROWS(EACH_BLOCK(failed |= backward_rows(T, N, F, H, low, high, x, xt, xn, xf, h0, c0,
+                                                  w_ih, w_hh, out, cell, gates, g_out, g_last,
+                                                  gc_last, dw + share * (H + F + 1) * ld, ld, dx,
+                                                  dt, dn, df, dh0, dc0)));
 }

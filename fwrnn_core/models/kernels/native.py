@@ -1,17 +1,14 @@
 """The C kernels behind the calls of :class:`Fused`: float32 on the CPU.
 
 Threads: each takes its own rows of the batch through all time steps, and there are as many as
-``torch.get_num_threads()`` says. ctypes lets go of the interpreter lock during a call, so plain
-Python threads do; results depend on their number only through the order of a few sums.
+``torch.get_num_threads()`` says; results depend on their number only through the order of a few
+sums.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import torch
@@ -20,37 +17,33 @@ from torch import Tensor
 from fwrnn_core.models.kernels import cc
 from fwrnn_core.models.kernels.fused import Fused
 
-ROWS = 64  # rows that go through all time steps together: their states fit the second-level cache
-STRIP = 8  # a share is a multiple of the register tile's height
+STRIP = 8  # of common.h: a share of rows is a multiple of the register tile's height
+
+# A fork inherits OpenMP's idea of a pool but none of its threads, and would wait for them.
+_forked = False
 
 
-@cache
-def _pool(process: int) -> ThreadPoolExecutor:
-    # Per process: a fork inherits the pool's object but none of its threads.
-    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="fwrnn")
+def _after_fork() -> None:
+    global _forked
+    _forked = True
 
 
-def shares(rows: int, threads: int) -> list[tuple[int, int]]:
-    """Contiguous parts of a batch, at most one per thread, none empty.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
-    >>> shares(100, 2), shares(3, 4)
-    ([(0, 56), (56, 100)], [(0, 3)])
+
+def _threads() -> int:
+    return 1 if _forked else torch.get_num_threads()
+
+
+def shares(rows: int, threads: int) -> int:
+    """How many shares ``SHARE_ROWS`` makes of a batch, none of them empty.
+
+    >>> shares(100, 2), shares(3, 4), shares(40, 4)
+    (2, 1, 3)
     """
     strips = -(-rows // STRIP)
-    size = STRIP * -(-strips // threads)
-    return [(low, min(low + size, rows)) for low in range(0, rows, size)]
-
-
-def _parallel(rows: int, work: Callable[[int, int, int], int | None]) -> None:
-    """``work(i, low, high)`` on all shares at once; a result other than 0 is lack of memory."""
-    parts = shares(rows, torch.get_num_threads())
-    others = [_pool(os.getpid()).submit(work, i, *parts[i]) for i in range(1, len(parts))]
-    if any([work(0, *parts[0]), *(other.result() for other in others)]):
-        raise MemoryError("a C kernel found no memory for its scratch")
-
-
-def _workers(rows: int) -> int:
-    return len(shares(rows, torch.get_num_threads()))
+    return -(-strips // -(-strips // threads))
 
 
 def _argument(value: Tensor | int | None) -> Any:
@@ -59,17 +52,14 @@ def _argument(value: Tensor | int | None) -> Any:
     return ctypes.c_void_p(None if value is None else value.data_ptr())
 
 
-def _call(name: str, *arguments: Tensor | int | None) -> int | None:
-    return getattr(cc.load(), name)(*map(_argument, arguments))
+def _call(name: str, *arguments: Tensor | int | None) -> None:
+    """One kernel on all rows."""
+    if getattr(cc.load(), name)(*map(_argument, (_threads(), *arguments))):
+        raise MemoryError("a C kernel found no memory for its scratch")
 
 
-def _by_rows(name: str, x: Tensor, hidden: int, low: int, high: int, *rest: Any) -> int:
-    """Call ``name`` on the rows [low, high), ROWS at a time; true if one found no memory."""
-    steps, rows, features = x.shape
-    return any(
-        _call(name, steps, rows, features, hidden, r, min(r + ROWS, high), x, *x.stride(), *rest)
-        for r in range(low, high, ROWS)
-    )
+def _gated(name: str, x: Tensor, hidden: int, *rest: Tensor | int | None) -> None:
+    _call(name, *x.shape, hidden, x, *x.stride(), *rest)
 
 
 def _strides(dx: Tensor | None) -> tuple[int, int, int]:
@@ -83,10 +73,7 @@ class Native(Fused):
     def tanh_forward(x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b: Tensor) -> Tensor:
         out = x.new_empty(*x.shape[:2], h0.size(1))
 
-        def work(_: int, low: int, high: int) -> int:
-            return _by_rows("tanh_rnn_forward", x, h0.size(1), low, high, h0, w_ih, w_hh, b, out)
-
-        _parallel(x.size(1), work)
+        _gated("tanh_rnn_forward", x, h0.size(1), h0, w_ih, w_hh, b, out)
         return out
 
     @staticmethod
@@ -103,14 +90,8 @@ class Native(Fused):
         dx = torch.empty_like(x) if need_dx else None
         dh0, dw = torch.empty_like(h0), _weight_buffer(x, h0, 1)
 
-        def work(i: int, low: int, high: int) -> int:
-            gradients = (dw[i], dw.size(2), dx, *_strides(dx), dh0)
-            return _by_rows(
-                "tanh_rnn_backward",
-                x, h0.size(1), low, high, h0, w_ih, w_hh, out, g_out, g_last, *gradients,
-            )  # fmt: skip
-
-        _parallel(x.size(1), work)
+        gradients = (dw, dw.size(2), dx, *_strides(dx), dh0)
+        _gated("tanh_rnn_backward", x, h0.size(1), h0, w_ih, w_hh, out, g_out, g_last, *gradients)
         return dx, dh0, *_weights(dw, h0.size(1), h0.size(1))
 
     @staticmethod
@@ -120,13 +101,7 @@ class Native(Fused):
         out = x.new_empty(*x.shape[:2], h0.size(1))
         cell, gates = torch.empty_like(out), x.new_empty(*x.shape[:2], 4 * h0.size(1))
 
-        def work(_: int, low: int, high: int) -> int:
-            return _by_rows(
-                "lstm_forward",
-                x, h0.size(1), low, high, h0, c0, w_ih, w_hh, b, out, cell, gates,
-            )  # fmt: skip
-
-        _parallel(x.size(1), work)
+        _gated("lstm_forward", x, h0.size(1), h0, c0, w_ih, w_hh, b, out, cell, gates)
         return out, cell, gates
 
     @staticmethod
@@ -147,15 +122,11 @@ class Native(Fused):
         dx = torch.empty_like(x) if need_dx else None
         dh0, dc0, dw = torch.empty_like(h0), torch.empty_like(h0), _weight_buffer(x, h0, 4)
 
-        def work(i: int, low: int, high: int) -> int:
-            gradients = (dw[i], dw.size(2), dx, *_strides(dx), dh0, dc0)
-            return _by_rows(
-                "lstm_backward",
-                x, h0.size(1), low, high, h0, c0, w_ih, w_hh, out, cell, gates,
-                g_out, g_last, g_cell, *gradients,
-            )  # fmt: skip
-
-        _parallel(x.size(1), work)
+        _gated(
+            "lstm_backward",
+            x, h0.size(1), h0, c0, w_ih, w_hh, out, cell, gates, g_out, g_last, g_cell,
+            dw, dw.size(2), dx, *_strides(dx), dh0, dc0,
+        )  # fmt: skip
         return dx, dh0, dc0, *_weights(dw, h0.size(1), 4 * h0.size(1))
 
     @staticmethod
@@ -209,13 +180,15 @@ class Native(Fused):
 
 
 def _weight_buffer(x: Tensor, h0: Tensor, gates: int) -> Tensor:
-    """[threads, H + F + 1, columns], zero: the columns padded as ``padded`` in common.h allows."""
+    """[shares, H + F + 1, columns], zero: the columns padded as ``padded`` in common.h allows."""
     width = gates * h0.size(1)
-    return x.new_zeros(_workers(x.size(1)), h0.size(1) + x.size(2) + 1, -(-width // 32) * 32 + 16)
+    return x.new_zeros(
+        shares(x.size(1), _threads()), h0.size(1) + x.size(2) + 1, -(-width // 32) * 32 + 16
+    )
 
 
 def _weights(dw: Tensor, hidden: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of W_ih, W_hh and b from the threads' transposed sums."""
+    """Gradients of W_ih, W_hh and b from the shares' transposed sums."""
     total = dw.sum(0)[:, :width] if len(dw) > 1 else dw[0, :, :width]
     return total[hidden:-1].T.contiguous(), total[:hidden].T.contiguous(), total[-1].contiguous()
 
@@ -225,16 +198,11 @@ def _row(mask: Tensor) -> int:
 
 
 def _elementwise(name: str, shape: Tensor, *arguments: Tensor | int | None) -> None:
-    steps, rows, hidden = shape.shape
-    _parallel(rows, lambda _, low, high: _call(name, steps, rows, hidden, low, high, *arguments))
+    _call(name, *shape.shape, *arguments)
 
 
 def _summed(name: str, shape: Tensor, *arguments: Tensor | int | None) -> Tensor:
-    """Call with one more argument, a [2, H] buffer per thread for sums, and add those up."""
-    steps, rows, hidden = shape.shape
-    sums = torch.zeros(_workers(rows), 2, hidden, dtype=torch.float64)
-    _parallel(
-        rows,
-        lambda i, low, high: _call(name, steps, rows, hidden, low, high, *arguments, sums[i]),
-    )
+    """Call with one more argument, a [2, H] buffer per share for sums, and add those up."""
+    sums = torch.zeros(shares(shape.size(1), _threads()), 2, shape.size(2), dtype=torch.float64)
+    _call(name, *shape.shape, *arguments, sums)
     return sums.sum(0)

@@ -1,14 +1,14 @@
-/* h_t = tanh(W_ih x_t + b + W_hh h_{t-1}) and its gradient, for the rows [r0, r1) of a batch.
+/* h_t = tanh(W_ih x_t + b + W_hh h_{t-1}) and its gradient.
  *
- * Rows are independent: a thread takes its own rows through all T steps and meets the others only
- * when the weight gradients are added up. x may have any strides (xt, xn, xf); all else is
- * contiguous: h0 [N][H], w_ih [H][F], w_hh [H][H], b [H], out [T][N][H].
- * Both functions return 0, or 1 if there is no memory for the scratch. */
+ * Rows are independent: a thread takes its own rows [r0, r1) through all T steps and meets the
+ * others only when the caller adds up the weight gradients. x may have any strides (xt, xn, xf);
+ * all else is contiguous: h0 [N][H], w_ih [H][F], w_hh [H][H], b [H], out [T][N][H]. Both functions
+ * return 0, or 1 if there is no memory for the scratch. */
 #include "common.h"
 
-int tanh_rnn_forward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
-                     idx xf, const float *h0, const float *w_ih, const float *w_hh, const float *b,
-                     float *out) {
+static int forward_rows(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
+                        idx xf, const float *h0, const float *w_ih, const float *w_hh,
+                        const float *b, float *out) {
     const idx R = r1 - r0, Hp = padded(H);
     float *const scratch = calloc(Hp * (H + F + 1 + R), sizeof(float));
     if (!scratch) return 1;
@@ -34,12 +34,12 @@ int tanh_rnn_forward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x,
 }
 
 /* Gradients from g_out [T][N][H] and g_last [N][H], either of which may be NULL. dw [H + F +
- * 1][ld], zero on entry and private to the thread, gets the transposed gradients of W_hh and W_ih,
+ * 1][ld], zero on entry and private to the share, gets the transposed gradients of W_hh and W_ih,
  * then of b. dx (strides dt, dn, df; NULL if not wanted) and dh0 [N][H] are written. */
-int tanh_rnn_backward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
-                      idx xf, const float *h0, const float *w_ih, const float *w_hh,
-                      const float *out, const float *g_out, const float *g_last, float *dw, idx ld,
-                      float *dx, idx dt, idx dn, idx df, float *dh0) {
+static int backward_rows(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x, idx xt, idx xn,
+                         idx xf, const float *h0, const float *w_ih, const float *w_hh,
+                         const float *out, const float *g_out, const float *g_last, float *dw,
+                         idx ld, float *dx, idx dt, idx dn, idx df, float *dh0) {
     const idx R = r1 - r0, Hp = padded(H), Fp = padded(F);
     const idx chunk =
         R < 128 ? 128 / R : 1; /* time steps whose weight gradient is taken together */
@@ -79,4 +79,21 @@ int tanh_rnn_backward(idx T, idx N, idx F, idx H, idx r0, idx r1, const float *x
     restore(mode);
     free(scratch);
     return 0;
+}
+
+int tanh_rnn_forward(idx threads, idx T, idx N, idx F, idx H, const float *x, idx xt, idx xn,
+                     idx xf, const float *h0, const float *w_ih, const float *w_hh, const float *b,
+                     float *out) {
+    SHARE_ROWS(EACH_BLOCK(
+        failed |= forward_rows(T, N, F, H, low, high, x, xt, xn, xf, h0, w_ih, w_hh, b, out)));
+}
+
+/* dw [shares][H + F + 1][ld]. */
+int tanh_rnn_backward(idx threads, idx T, idx N, idx F, idx H, const float *x, idx xt, idx xn,
+                      idx xf, const float *h0, const float *w_ih, const float *w_hh,
+                      const float *out, const float *g_out, const float *g_last, float *dw, idx ld,
+                      float *dx, idx dt, idx dn, idx df, float *dh0) {
+    SHARE_ROWS(EACH_BLOCK(
+        failed |= backward_rows(T, N, F, H, low, high, x, xt, xn, xf, h0, w_ih, w_hh, out, g_out,
+                                g_last, dw + share * (H + F + 1) * ld, ld, dx, dt, dn, df, dh0)));
 }
