@@ -21,6 +21,8 @@ from fwrnn_core import paths
 from fwrnn_core.training.environment import describe
 from fwrnn_core.training.records import write_atomic
 
+STATUS = Path("/proc/self/status")  # Linux: where memory can be measured
+
 
 def interleave(
     candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1
@@ -87,6 +89,19 @@ def _copy() -> float:
     target = torch.empty_like(source)
     taken = interleave({"copy": lambda: target.copy_(source)}, rounds=7, warmup=2)["copy"]
     return round(2e-6 * source.nbytes / taken["cpu"], 1)
+
+
+def peak_rss(reset: bool = False) -> int:
+    """Largest resident size so far, in bytes; ``reset`` starts anew from the present one.
+
+    Not ``ru_maxrss``: a child process inherits its parent's.
+    """
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+    raise OSError("no VmHWM in /proc/self/status")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

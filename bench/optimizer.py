@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from bench import common  # before torch: it sets the allocator
 
@@ -24,7 +23,6 @@ from fwrnn_core import FrankWolfe
 
 K = 5
 CALLS = 20  # loops of K steps per turn, for workloads of microseconds
-_STATUS = Path("/proc/self/status")
 
 
 def tanh_rnn() -> list[tuple[int, ...]]:
@@ -146,25 +144,15 @@ def peak_growth(kind: str) -> float:
     warm = parameters([(2, 2)])
     for cls in (torch.optim.Adam, FrankWolfe):
         loops(cls(warm))()
-    before = _peak(reset=True)
+    before = common.peak_rss(reset=True)
     loops(optimizers[kind]())()
     size = sum(p.numel() * p.element_size() for p in params)
-    return (_peak() - before) / size
-
-
-def _peak(reset: bool = False) -> int:
-    """Largest resident size so far, in bytes; ``reset`` starts anew from the present one."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    for line in _STATUS.read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM"):
-            return 1024 * int(line.split()[1])
-    raise OSError("no VmHWM in /proc/self/status")
+    return (common.peak_rss() - before) / size
 
 
 def memory() -> dict[str, float]:
     """Copies of the parameters held beyond the outer Adam's own, in fresh processes (Linux)."""
-    if not _STATUS.is_file():
+    if not common.STATUS.is_file():
         return {}
     grown = {}
     for kind in ("Adam", "Frank-Wolfe", "released loop"):

@@ -14,7 +14,6 @@ measured at its worst.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -130,10 +129,9 @@ def _own_peak(work: Workload, candidate: str) -> float:
     step = candidates(work)[candidate]
     small = Workload("warm-up", work.cell, 8, 2, 8, work.features)
     candidates(small)[candidate]()  # libraries load, buffers of fixed size come to be
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = common.peak_rss(reset=True)
     step()
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / unit
+    return (common.peak_rss() - before) / 2**20
 
 
 def run(
@@ -148,7 +146,8 @@ def run(
             continue
         rounds = max(3, work.rounds // 3) if quick else work.rounds
         times = {str(n): measure(work, n, rounds) for n in threads}
-        memory = {} if quick else {c: peak_memory(work, c) for c in times["1"]}
+        measured = common.STATUS.is_file() and not quick
+        memory = {} if not measured else {c: peak_memory(work, c) for c in times["1"]}
         results.append({"workload": vars(work) | {"gflop": work.gflop}, "ms": times, "mb": memory})
         print(report(results[-1], peak), flush=True)
     if save:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +14,16 @@ from docutils import nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import paths
-from fwrnn_core.batch import stamp
-from fwrnn_core.book import assets, build, extension, sharing, status
+from fwrnn_core import batch, paths
+from fwrnn_core.batch import parameters, stamp
+from fwrnn_core.book import assets, autodoc, build, extension, sharing, status
+from fwrnn_core.cli import build_parser
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.training import Record
 
-from .sandbox import write_notebook
+from .sandbox import write_notebook, write_tree
+
+ROOT = Path(__file__).parents[1]
 
 
 def cell(source: str, *tags: str) -> dict[str, Any]:
@@ -91,6 +98,14 @@ def test_a_description_has_no_formulas() -> None:
     assert len(long) <= sharing.LENGTH
 
 
+def test_pages_that_are_no_more_go(tmp_path: Path) -> None:
+    kept = {"index.html", "404.html", "search.html", "a/b.html", "_static/x.html"}
+    write_tree(tmp_path, dict.fromkeys([*kept, "a/old.html", "py-modindex.html"], ""))
+    assets.remove_strays(tmp_path, {"a/b.html"})
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.html")}
+    assert found == kept
+
+
 names = st.text("abcdef-", min_size=1, max_size=5).filter(lambda s: s[0] not in "-0123456789")
 
 
@@ -117,13 +132,86 @@ def test_a_figure_keeps_its_size_and_text() -> None:
 
 def test_the_status_row_says_how_a_notebook_was_run() -> None:
     papermill = {"parameters": {"K": 3}, "duration": 2.04, "end_time": "2026-01-02T03:04:05+00:00"}
-    made = {"stamp": {"python": "3.12.1", "library torch": "2.13.0"}}
     notebook = {
         "cells": [cell("1"), {"cell_type": "markdown", "source": "x"}],
-        "metadata": {"papermill": papermill, "fwrnn": made},
+        "metadata": {"papermill": papermill},
     }
     row = status.status_row(notebook)
-    assert row == ["K = 3", "1", "2.0", "2026-01-02 03:04", "3.12.1", "2.13.0"]
+    assert row == ["K = 3", "1", "2.0", "2026-01-02 03:04"]
+
+
+def test_records_are_counted_by_family() -> None:
+    def record(name: str, status: str, epochs: int) -> Record:
+        body = {
+            "config": {"name": name},
+            "status": status,
+            "curves": {"epoch": list(range(epochs))},
+            "seconds": [1800.0] * epochs,
+            "data": {"name": "har-2", "source": "hapt"},
+        }
+        return Record(body)
+
+    found = [
+        record("a/b/x", "complete", 1200),
+        record("a/b/y", "diverged", 1),
+        record("own", "", 0),
+    ]
+    rows = status.record_rows(found, ["a/b/x", "a/b/y", "a/b/z", "a/c/1"])
+    assert rows == [
+        ["a/b", "2 of 3", "1", "1,201", "1.0", "har-2 (hapt)"],
+        ["a/c", "0 of 1", "–", "–", "–", "–"],
+        ["own", "1 of 1", "0", "0", "0.0", "har-2 (hapt)"],
+    ]
+
+
+def test_docstrings_of_either_form_are_read_as_google_s() -> None:
+    lines = [
+        "One run.",
+        "",
+        "Parameters",
+        "----------",
+        "lr_step, lr_gamma : every so many",
+        "    epochs",
+        "",
+        "Raises",
+        "------",
+        "ConfigError : out of range",
+        "",
+        ">>> 1",
+    ]
+    autodoc.mend_docstring(None, "class", "x", None, None, lines)  # type: ignore[arg-type]
+    assert lines == [
+        "One run.",
+        "",
+        "Args:",
+        "    lr_step, lr_gamma: every so many",
+        "        epochs",
+        "",
+        "Raises:",
+        "    ConfigError: out of range",
+        "",
+        ">>> 1",
+    ]
+    google = ["x", "", "Args:", "    a: b", "", "---"]
+    assert autodoc.sections(google) == google
+
+
+def commands() -> list[str]:
+    """Every ``fwrnn run`` that a page, the README or a notebook tells a reader to type."""
+    texts = [p.read_text("utf-8") for p in ROOT.glob("*.md")]
+    texts += [p.read_text("utf-8") for p in (ROOT / "book").rglob("*.md")]
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        texts += ["".join(c["source"]) for c in json.loads(path.read_text("utf-8"))["cells"]]
+    found = (re.findall(r"^fwrnn run .*$", text, flags=re.MULTILINE) for text in texts)
+    return sorted({line for lines in found for line in lines if "NAME VALUE" not in line})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_notebooks_and_parameters_in_the_pages_exist(command: str) -> None:
+    args = build_parser().parse_args(shlex.split(command, comments=True)[1:])
+    given = parameters.parse(args.parameter)
+    for notebook in batch.resolve(args.notebooks):
+        parameters.check(notebook, given, args.profile)
 
 
 def test_an_unknown_format_is_refused_before_anything_runs() -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from fwrnn_core import claims, reports
+from fwrnn_core import reports
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record, RunConfig, records
 
@@ -70,28 +69,3 @@ def test_an_unknown_x_axis_names_the_nearest():
 
     with pytest.raises(ConfigError, match="'update'.*'updates'"):
         reports.draw(plt.figure().gca(), [record("a", [0.5])], "test_accuracy", "update")
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "verdict"),
-    [
-        ((0.9411, 0.8766), "reproduced"),
-        ((0.88, 0.87), "partly"),
-        ((0.86, 0.87), "not reproduced"),
-    ],
-)
-def test_a_claim_is_judged_from_the_records(accuracies, verdict, tmp_path, monkeypatch):
-    claim = claims.CLAIMS[0]
-    monkeypatch.setattr(claims.records.paths, "records", lambda: tmp_path)
-    assert claims.examine(claim).verdict == "not run yet"
-    for method, accuracy in zip((claim.better, claim.worse), accuracies, strict=True):
-        records.save(record(f"{claim.task}/published/{method}", [accuracy]))
-    finding = claims.examine(claim)
-    assert finding.verdict == verdict
-    assert finding.rerun == pytest.approx(100 * float(np.diff(accuracies[::-1])[0]))
-    assert finding.printed == pytest.approx(94.11 - 87.66)
-
-
-def test_the_table_of_claims_shows_every_claim():
-    table = claims.table([claims.examine(c) for c in claims.CLAIMS])
-    assert len(table.splitlines()) == 2 + len(claims.CLAIMS)

@@ -1,6 +1,8 @@
 // What scrolls sideways must also scroll by keyboard: it takes the focus exactly while it scrolls.
-// (The theme does this for code and tables.)
-const WIDE = ".bd-article div.math, .bd-article mjx-container[display=true], .cell_output .text_html";
+// The theme does this for code and tables, but only a while after the width has changed.
+const WIDE =
+  ".bd-article :is(div.math, mjx-container[display=true], pre, .pst-scrollable-table-container), " +
+  ".cell_output .text_html";
 let planned = false;
 
 function markScrollable() {

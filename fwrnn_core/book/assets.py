@@ -31,6 +31,9 @@ MATHJAX = (
 THEME = "theme/pydata_sphinx_theme/static"
 ICONS, STYLES = "scripts/fontawesome.js", "styles/pydata-sphinx-theme.css"
 
+# Pages that are no document of the book.
+ALONE = ("index.html", "404.html", "genindex.html", "search.html")
+
 _WORD = re.compile(r"[\w-]+")
 _ICON = re.compile(
     r'"?(?P<name>[\w-]+)"?:\[\d+,\d+,\[(?P<aliases>[^\]]*)\],"[0-9a-f]+",'
@@ -42,6 +45,10 @@ _SEARCH = re.compile(
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}")
 _CLASS = re.compile(r"\.((?:[\w-]|\\.)+)")
+_FORMULA = '<span class="math notranslate nohighlight">[^<]*</span>'
+_BESIDE = re.compile(
+    rf'<span class="kept">[^<]*{_FORMULA}[^<]*</span>|([(\[“]?)({_FORMULA})([.,;:!?)\]’”]*)'
+)
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
@@ -49,6 +56,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
     out = Path(app.outdir)
+    remove_strays(out, {app.builder.get_target_uri(page) for page in app.env.found_docs})
     _copy_mathjax(out / "_static" / "mathjax")
     # Always from the originals: an incremental build may need what the last one did not.
     theme = resources.files("pydata_sphinx_theme") / THEME
@@ -62,6 +70,14 @@ def finish(app: Sphinx, error: Exception | None) -> None:
             path.write_text(after, encoding="utf-8")
 
 
+def remove_strays(out: Path, pages: set[str]) -> None:
+    """Remove pages of an earlier build that the book no longer has; ``pages`` by their address."""
+    for path in out.rglob("*.html"):
+        page = path.relative_to(out).as_posix()
+        if page not in pages and page not in ALONE and not page.startswith("_static/"):
+            path.unlink()
+
+
 def _pages(out: Path) -> list[tuple[Path, Callable[[str], str]]]:
     mend: dict[str, Callable[[str], str]] = {"search.html": mend_roles}
     return [(path, mend.get(path.name, mend_page)) for path in out.rglob("*.html")]
@@ -73,7 +89,24 @@ def mend_page(page: str) -> str:
     >>> mend_page('<script src="../searchindex.js"></script><p>')
     '<p>'
     """
-    return mend_roles(_SEARCH.sub("", page))
+    return mend_roles(hold_together(_SEARCH.sub("", page)))
+
+
+def hold_together(page: str) -> str:
+    """Formulas together with the punctuation beside them, which browsers put on a line of its own.
+
+    >>> page = hold_together('(<span class="math notranslate nohighlight">x</span>), or')
+    >>> page
+    '<span class="kept">(<span class="math notranslate nohighlight">x</span>),</span> or'
+    >>> hold_together(page) == page
+    True
+    """
+
+    def keep(found: re.Match[str]) -> str:
+        alone = not (found[1] or found[3])
+        return found[0] if alone else f'<span class="kept">{found[0]}</span>'
+
+    return _BESIDE.sub(keep, page)
 
 
 def mend_roles(page: str) -> str:

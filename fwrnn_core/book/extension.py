@@ -3,7 +3,8 @@
 - The table of contents names the clean notebooks; when Sphinx reads one, its executed copy takes
   its place. Addresses, cross-references and downloads all stay those of the source.
 - Scripts and styles are slimmed to what the pages use (:mod:`~fwrnn_core.book.assets`).
-- ``{fwrnn-status}`` is the execution-status table, made from what papermill noted in the copies.
+- ``{fwrnn-status}``, ``{fwrnn-records}`` and ``{fwrnn-environment}`` are the tables of the
+  reproducibility page, made from the executed copies, the records and the installed packages.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from fwrnn_core import paths
 from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import essence, read
 from fwrnn_core.book.assets import finish
+from fwrnn_core.book.autodoc import mend_docstring, mend_signature
 from fwrnn_core.book.sharing import describe_page
-from fwrnn_core.book.status import EnvironmentTable, StatusTable
+from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -168,9 +170,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", follow_glue)
     # Before the extension that writes the tags.
     app.connect("html-page-context", describe_page, priority=400)
+    # Before napoleon.
+    app.connect("autodoc-process-docstring", mend_docstring, priority=400)
+    app.connect("autodoc-process-signature", mend_signature)
     app.connect("build-finished", write_doors, priority=800)
     # After all that writes pages or scripts.
     app.connect("build-finished", finish, priority=900)
     app.add_directive("fwrnn-status", StatusTable)
+    app.add_directive("fwrnn-records", RecordsTable)
     app.add_directive("fwrnn-environment", EnvironmentTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

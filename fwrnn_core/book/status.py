@@ -1,28 +1,35 @@
-"""The execution-status table: every notebook, how it was run, when and for how long."""
+"""Tables of the reproducibility page: notebooks as executed, runs as recorded, versions."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from fwrnn_core import paths
 from fwrnn_core.batch.catalog import book_notebooks
 from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import libraries, read
 
-COLUMNS = ("Notebook", "Parameters", "Code cells", "Seconds", "Executed (UTC)", "Python", "torch")
+if TYPE_CHECKING:
+    from fwrnn_core.training.records import Record
+
+COLUMNS = ("Notebook", "Parameters", "Code cells", "Seconds", "Executed (UTC)")
+
+RUNS = ("Runs", "Recorded", "Diverged", "Epochs", "Hours", "Data")
 
 
 def status_row(notebook: dict[str, Any]) -> list[str]:
     """Cells of one row, all but the first, from an executed notebook's metadata.
 
-    Raises KeyError when it was not executed by this project's batch.
+    Raises KeyError when papermill did not execute it.
     """
     papermill = notebook["metadata"]["papermill"]
-    stamp = notebook["metadata"]["fwrnn"]["stamp"]
     parameters = ", ".join(f"{k} = {v}" for k, v in papermill["parameters"].items())
     executed_at = datetime.fromisoformat(papermill["end_time"]).strftime("%Y-%m-%d %H:%M")
     cells = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
@@ -31,8 +38,6 @@ def status_row(notebook: dict[str, Any]) -> list[str]:
         str(cells),
         f"{papermill['duration']:.1f}",
         executed_at,
-        stamp["python"],
-        stamp.get("library torch", "absent"),
     ]
 
 
@@ -86,6 +91,68 @@ class StatusTable(Directive):
             )
             rows.append([nodes.paragraph("", "", link), *_text(*cells)])
         return [_table(COLUMNS, rows, "fwrnn-status")]
+
+
+class RecordsTable(Directive):
+    """``{fwrnn-records}``: what has been recorded, one row per family of runs."""
+
+    def run(self) -> list[nodes.Node]:
+        from fwrnn_core import experiments
+        from fwrnn_core.training import records
+
+        env = self.state.document.settings.env
+        # A folder: a record that is new makes the page stale too.
+        env.note_dependency(str(paths.records()))
+        found = [records.read(records.path_of(name)) for name in records.names()]
+        rows = record_rows(found, experiments.catalogue())
+        machines = _distinct(run.body["environment"]["processor"] for run in found)
+        return [
+            _table(RUNS, [_text(*row) for row in rows], "fwrnn-records"),
+            nodes.paragraph("", f"Hours are of one core, for training and tests. On: {machines}."),
+        ]
+
+
+def record_rows(found: Iterable[Record], planned: Iterable[str]) -> list[list[str]]:
+    """Cells of a row per family, such as ``har2/published``: the first two parts of runs' names.
+
+    A family of which nothing is recorded yet has a row too.
+    """
+    families: dict[str, list[Record]] = {}
+    asked: Counter[str] = Counter()
+    for name in planned:
+        asked[_family(name)] += 1
+        families.setdefault(_family(name), [])
+    for record in found:
+        families.setdefault(_family(record.name), []).append(record)
+    rows = []
+    for family, runs in sorted(families.items()):
+        made = [f"{run.body['data']['name']} ({run.body['data']['source']})" for run in runs]
+        rows.append(
+            [
+                family,
+                f"{len(runs)} of {max(len(runs), asked[family])}",
+                *_sums(runs),
+                _distinct(made),
+            ]
+        )
+    return rows
+
+
+def _sums(runs: list[Record]) -> list[str]:
+    """Diverged runs, epochs and hours, dashes where there is no run."""
+    if not runs:
+        return ["–"] * 3
+    diverged = sum(run.status == "diverged" for run in runs)
+    epochs, seconds = sum(run.epochs for run in runs), sum(run.seconds for run in runs)
+    return [str(diverged), f"{epochs:,}", f"{seconds / 3600:.1f}"]
+
+
+def _family(name: str) -> str:
+    return "/".join(name.split("/")[:2])
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return ", ".join(sorted(set(values))) or "–"
 
 
 def _row(*cells: nodes.Node) -> nodes.row:

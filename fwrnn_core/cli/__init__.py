@@ -12,8 +12,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
-from fwrnn_core import __version__
+from fwrnn_core import __version__, paths
 from fwrnn_core.errors import FwrnnError
 
 # In the order in which --help shows them.
@@ -52,3 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `fwrnn records | head` closes our standard output early; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A folder that cannot be written, a disk that is full: the user's to mend.
+        if not _below_home(error):
+            raise
+        reason = f"{error.filename}: {error.strerror}"
+        print(f"fwrnn: {reason}; set FWRNN_HOME to keep data and runs elsewhere", file=sys.stderr)
+        return 2
+
+
+def _below_home(error: OSError) -> bool:
+    """Whether the error is about a file or folder of the project's, or one that holds them."""
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    home, path = paths.home(), Path(error.filename)
+    return path.is_relative_to(home) or home.is_relative_to(path)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 examples:
-  fwrnn train --list 'har2/*'               what there is to train, with settings
+  fwrnn train --list                        what there is to train: every run, with its epochs
   fwrnn train har2/published/fw-k5          one run, with a progress bar
   fwrnn train table3 --jobs 2               a group of runs, two at a time
   fwrnn train 'mnist/*' --stop-after 10     the first ten epochs of each; later calls go on
@@ -37,9 +37,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's name, a group, a 'glob*', or a .json file"
+        "runs", nargs="*", metavar="RUN", help="a run's name, a group, a 'glob*', or a .json file"
     )
-    parser.add_argument("--list", action="store_true", help="list the runs and stop")
+    parser.add_argument(
+        "--list", action="store_true", help="list the runs (all, if none is named) and stop"
+    )
     parser.add_argument("--show", action="store_true", help="print the configs as JSON and stop")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side")
     parser.add_argument(
@@ -70,7 +72,7 @@ def resolve(names: list[str]) -> list[RunConfig]:
                 raise ConfigError(f"{name}: cannot be read as a run config ({error})") from None
             try:
                 configs = [RunConfig.from_dict(body)]
-            except ConfigError as error:
+            except (ValueError, TypeError, AttributeError) as error:
                 raise ConfigError(f"{name}: {error}") from None
         else:
             configs = experiments.select(name)
@@ -80,7 +82,9 @@ def resolve(names: list[str]) -> list[RunConfig]:
 
 def run(args: argparse.Namespace) -> int:
     """Handle ``fwrnn train``."""
-    configs = resolve(args.runs)
+    if not args.runs and not args.list:
+        raise ConfigError("name a run to train; `fwrnn train --list` lists them")
+    configs = resolve(args.runs or ["*"])
     if args.show:
         shown = [c.to_dict() for c in configs]
         print(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2))
@@ -123,5 +127,20 @@ def run(args: argparse.Namespace) -> int:
         if already:
             print(f"{already} of {len(configs)} runs had their record already", file=sys.stderr)
     for name, status in outcomes:
-        print(f"{name}: {status}")
-    return 1 if any(status in ("failed", "diverged") for _, status in outcomes) else 0
+        print(f"{name}: {status}{_where(name) if status == 'diverged' else ''}")
+    states = {status for _, status in outcomes}
+    if "interrupted" in states:
+        return 130
+    return 1 if states & {"failed", "diverged"} else 0
+
+
+def _where(name: str) -> str:
+    """At which step a run diverged, and what is left of it."""
+    from fwrnn_core.training import checkpoint, records
+
+    record = records.read(records.path_of(name))
+    at = record.body["diverged"]
+    place = f"epoch {at['epoch']}, minibatch {at['minibatch']}, after {at['update']} updates"
+    kept = checkpoint.path_of(record.config.id)
+    left = f"; its last good state is kept in {kept}" if kept.exists() else ""
+    return f" (loss {at['loss']} at {place}){left}"

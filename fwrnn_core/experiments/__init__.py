@@ -10,26 +10,32 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from fwrnn_core.errors import ConfigError, unknown
-from fwrnn_core.experiments import ablations, fair, published, theory
+from fwrnn_core.experiments import ablations, fair, published, theory, tuned
 from fwrnn_core.training import RunConfig
 
 # The paper's figures and tables, and the ablations, by the names a reader would ask for.
 GROUPS: dict[str, tuple[str, ...]] = {
     "fig3": ("adding/published/*",),
+    "fig3-search": ("adding/tuned/search/*",),
+    "fig3-tuned": ("adding/tuned/final/*",),
     "fig4": ("mnist-rnn/published/*",),
     "fig5": ("mnist-indrnn/published/*",),
     "table2": ("mnist-indrnn/published/*",),
+    "indrnn-equal": ("mnist-indrnn/equal/*",),
     "fig6": ("har2/published/*", "noisy-har2/published/*"),
     "table3": ("har2/published/*", "noisy-har2/published/*"),
     "ablations": ("ablations/*",),
     "theory": ("theory/*",),
+    "a5": ("theory/har2/fw-*",),
     "fair-search": ("fair/*/search/*",),
     "fair": ("fair/*/final/*",),
 }
+# Groups whose runs follow from a search, and the group that is the search.
+SEARCHES = {"fair": "fair-search", "fig3-tuned": "fig3-search"}
 
 
 def catalogue() -> dict[str, RunConfig]:
-    """Every run by name; the fair protocol's final runs appear once their search is complete.
+    """Every run by name; runs that follow from a search appear once the search is complete.
 
     >>> catalogue()["har2/published/fw-k5"].optimizer.inner_steps
     5
@@ -44,6 +50,7 @@ def catalogue() -> dict[str, RunConfig]:
 
 def _all() -> Iterable[RunConfig]:
     yield from published.runs()
+    yield from tuned.runs()
     yield from ablations.runs()
     yield from fair.runs()
     yield from theory.runs()
@@ -56,10 +63,10 @@ def select(name: str) -> list[RunConfig]:
     """
     patterns = GROUPS.get(name, (name,))
     found = [c for n, c in catalogue().items() if any(fnmatchcase(n, p) for p in patterns)]
-    if not found and name == "fair":
+    if not found and name in SEARCHES:
         raise ConfigError(
             "no method's search is complete yet, and the final runs follow from it: "
-            "`fwrnn train fair-search` first"
+            f"`fwrnn train {SEARCHES[name]}` first"
         )
     if not found:
         error = unknown("run", name, [*catalogue(), *GROUPS])

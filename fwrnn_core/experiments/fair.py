@@ -10,7 +10,7 @@ search is complete, since their settings follow from it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -92,12 +92,23 @@ def _draws() -> list[tuple[float, int, float, float | None]]:
 
 def selected(task: str, method: str) -> RunConfig | None:
     """The trial with the lowest validation loss at any epoch; None until all have a record."""
+    return best_trial(search(task, method))
+
+
+def best_trial(trials: Sequence[RunConfig]) -> RunConfig | None:
+    """The trial with the lowest validation loss at any epoch.
+
+    None until every trial has a finished record of these very settings. A trial that diverged
+    lost; one that was stopped early is not finished.
+    """
     best: tuple[float, RunConfig] | None = None
-    for config in search(task, method):
+    for config in trials:
         path = records.path_of(config.name)
         if not path.exists():
             return None
         record = records.read(path)
+        if record.status == "partial" or record.config.id != config.id:
+            return None
         losses = record.curve("validation_loss")
         score = float(np.nanmin(losses)) if record.status == "complete" else float("inf")
         if best is None or score < best[0]:

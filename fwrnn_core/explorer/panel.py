@@ -20,7 +20,7 @@ from fwrnn_core.training.loop import Diverged
 
 REDRAW = 0.25  # seconds between drawings
 POINTS = 300  # of a curve that are sent to the browser
-SMOOTH = 0.98  # of the running mean of the minibatch losses
+SMOOTH = 0.98  # of the running means, per gradient
 
 TASKS = {
     "Adding, 20 steps": (DataConfig("adding", {"length": 20, "train": 20_000, "test": 500}), 64),
@@ -52,8 +52,21 @@ def thin(x: Sequence[float], y: Sequence[float], count: int = POINTS) -> dict[st
     return {"x": [x[i] for i in chosen], "y": [y[i] for i in chosen]}
 
 
+class _Mean:
+    """A running mean that starts as its first value and forgets from there on."""
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def add(self, value: float, keep: float) -> float:
+        """The mean with one more value, when the earlier ones count ``keep`` times as much."""
+        self._sum = keep * self._sum + (1 - keep) * value
+        self._weight = keep * self._weight + (1 - keep)
+        return self._sum / self._weight
+
+
 class History:
-    """What one run has shown so far: smoothed loss and agreement over gradient evaluations."""
+    """What one run has shown so far: running means of loss and agreement over gradients."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -61,18 +74,16 @@ class History:
         self.losses: list[float] = []
         self.updates: list[float] = []
         self.agreements: list[float] = []
-        self._sum = self._weight = 0.0
+        self._loss, self._agreement = _Mean(), _Mean()
 
     def note(self, run: Run, loss: float) -> None:
-        # The mean starts as the first loss and forgets with SMOOTH from there on.
-        self._sum = SMOOTH * self._sum + (1 - SMOOTH) * loss
-        self._weight = SMOOTH * self._weight + (1 - SMOOTH)
         self.evaluations.append(run.evaluations)
-        self.losses.append(self._sum / self._weight)
+        self.losses.append(self._loss.add(loss, SMOOTH))
         if run.updates > len(self.agreements):
-            agreement = run.optimizer.agreement()  # type: ignore[attr-defined]
+            agreement = float(run.optimizer.agreement().double().nanmean())  # type: ignore[attr-defined]
+            keep = SMOOTH**run.config.optimizer.inner_steps
             self.updates.append(run.evaluations)
-            self.agreements.append(float(agreement.double().nanmean()))
+            self.agreements.append(self._agreement.add(agreement, keep))
 
 
 class TrainingPanel(ipywidgets.VBox):
@@ -193,7 +204,12 @@ class TrainingPanel(ipywidgets.VBox):
         common = {"x_name": "gradient evaluations"}
         self.curves.charts = [
             {"title": "Training loss (running mean)", "log": True, "series": losses, **common},
-            {"title": "Agreement ‖Δ‖/δ", "log": False, "series": agreements, **common},
+            {
+                "title": "Agreement ‖Δ‖/δ (running mean)",
+                "log": False,
+                "series": agreements,
+                **common,
+            },
         ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -25,18 +25,25 @@ RESOLUTION = 41
 INNER_STEPS = 5
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A network, the minibatches after which to slice it, and δ of the sliced inner loop.
+class Moment(NamedTuple):
+    """When to slice, in words and in minibatches, and δ of the sliced inner loop.
 
     δ is far larger than the training's own (its learning rate), so that the reader sees the
     surface bend; the slice says so.
     """
 
+    words: str
+    minibatches: int
+    radius: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network and the moments of its training at which to slice it."""
+
     title: str
     config: RunConfig
-    moments: dict[str, int]
-    radius: float
+    moments: tuple[Moment, ...]
     examples: int = 256
 
 
@@ -50,14 +57,21 @@ PLANS = {
     "adding": Plan(
         "Adding, 20 steps",
         _config("adding", DataConfig("adding", {"length": 20, "train": 20_000}), 64, 50, 2e-3),
-        {"before training": 0, "on the plateau": 1_000, "solved": 12_000},
-        radius=0.02,
+        (
+            Moment("before training", 0, 0.05),
+            Moment("on the plateau", 1_000, 0.02),
+            Moment("solved", 12_000, 0.02),
+        ),
     ),
     "har2": Plan(
         "HAR-2",
         _config("har2", DataConfig("har-2"), 80, 128, 1e-3),
-        {"before training": 0, "after 5 epochs": 290, "after 20 epochs": 1_160},
-        radius=0.01,
+        # From the second epoch on the surface has steps finer than any grid that would fit a page.
+        (
+            Moment("before training", 0, 0.1),
+            Moment("after 1 epoch", 58, 0.03),
+            Moment("after 1½ epochs", 87, 0.01),
+        ),
     ),
 }
 
@@ -80,27 +94,27 @@ def slices(key: str) -> Iterator[Slice]:
     plan = PLANS[key]
     run = Run(plan.config, "cpu")
     done = 0
-    for number, (moment, minibatches) in enumerate(plan.moments.items(), 1):
-        _train(run, minibatches - done)
-        done = minibatches
+    for number, moment in enumerate(plan.moments, 1):
+        _train(run, moment.minibatches - done)
+        done = moment.minibatches
         batch = run.data.batch("train", torch.arange(plan.examples))
-        yield _slice(run, plan, batch, f"{key}-{number}", moment, minibatches)
+        yield _slice(run, plan, batch, f"{key}-{number}", moment)
 
 
-def _slice(run: Run, plan: Plan, batch: Any, name: str, moment: str, minibatches: int) -> Slice:
+def _slice(run: Run, plan: Plan, batch: Any, name: str, moment: Moment) -> Slice:
     config = plan.config
     weights = sum(p.numel() for p in run.model.parameters())
     about = (
-        f"A real tanh RNN, {plan.title}, {moment}: its loss on {plan.examples} training sequences "
-        f"over a plane through its {weights:,} weights, along −∇F and towards Δ. The ball is "
-        f"{plan.radius / config.optimizer.lr:.0f} times the one it was trained with."
+        f"A real tanh RNN, {plan.title}, {moment.words}: its loss on {plan.examples} training "
+        f"sequences over a plane through its {weights:,} weights, along −∇F and towards Δ. The "
+        f"ball is {moment.radius / config.optimizer.lr:.0f} times the one it was trained with."
     )
     origin = {
         "config": config.to_dict(),
-        "minibatches": minibatches,
+        "minibatches": moment.minibatches,
         "updates": run.updates,
         "examples": plan.examples,
-        "radius_per_tensor": plan.radius,
+        "radius_per_tensor": moment.radius,
         "inner_steps": INNER_STEPS,
         "data": {"source": run.data.source, "fingerprint": run.data.fingerprint},
         **describe(run.device),
@@ -115,12 +129,12 @@ def _slice(run: Run, plan: Plan, batch: Any, name: str, moment: str, minibatches
             run.model,
             run.loss_fn,
             batch,
-            radius=plan.radius,
+            radius=moment.radius,
             inner_steps=INNER_STEPS,
             resolution=RESOLUTION,
             progress=progress,
             name=name,
-            label=f"{plan.title}, {moment}",
+            label=f"{plan.title}, {moment.words}",
             group="Real RNNs",
             about=about,
             origin=origin,

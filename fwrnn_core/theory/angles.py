@@ -46,6 +46,26 @@ def angles_by_tensor(layout: Layout, u: Tensor, v: Tensor) -> dict[str, float]:
     }
 
 
+def angle_of_separate_balls(layout: Layout, gradient: Tensor) -> float:
+    """The angle between −∇F and one exact step with a ball of its own for each tensor, in degrees
+    (ours; p = 2).
+
+    The step is −δ g_i/‖g_i‖ in each of the m tensors with g_i ≠ 0, so its cosine with −g is
+    Σ‖g_i‖ / (√m ‖g‖). That is 1 only when all the g_i are equally long, and at least 1/√m. NaN for
+    a zero gradient.
+
+    >>> g = torch.tensor([1.0, 0.0, 0.0, 7.0])
+    >>> round(angle_of_separate_balls(Layout(("a", "b"), ((2,), (2,))), g), 4)
+    36.8699
+    """
+    lengths = torch.stack([gradient[where].norm() for where in layout.slices().values()]).double()
+    lengths = lengths[lengths > 0]
+    if len(lengths) == 0:
+        return math.nan
+    # The step in units of δ has the length √m and the parts 1: an angle between two short vectors.
+    return float(angle_degrees(lengths, torch.ones_like(lengths)))
+
+
 def released_statistic(first_gradient: Tensor, mean_direction: Tensor) -> tuple[float, float]:
     """What the authors' program computes in place of the angle: (inner product, arc cosine in
     degrees).
@@ -69,10 +89,10 @@ def angle_bound(lipschitz: float, radius: float, gradient_norm: float, noise: fl
     """The largest possible angle between Δ_K and −∇F(ω_t), in degrees (ours; p = 2, one global
     ball).
 
-    Inside the ball ∇F turns by at most arcsin((Lδ + τ)/‖∇F(ω_t)‖) when Lδ + τ < ‖∇F(ω_t)‖: a
-    vector that differs from another by less than its length lies in a cone of that half-angle.
-    All vertices lie in the cone around −∇F(ω_t), the cone is convex, hence so does their average
-    Δ_K. 180 when the condition fails.
+    Every gradient that the loop sees differs from ∇F(ω_t) by at most Lδ + τ. A vector that
+    differs from another by at most a share σ < 1 of its length makes an angle of at most arcsin σ
+    with it, here σ = (Lδ + τ)/‖∇F(ω_t)‖. So all vertices lie in the cone of that half-angle
+    around −∇F(ω_t). It is convex, hence their average Δ_K lies in it too. 180 when σ ≥ 1.
 
     :param noise: τ, a bound on the error of the stochastic gradients.
 
@@ -93,7 +113,7 @@ class A5Constants:
 
     :ivar holds: whether some c > 0 satisfies A5 at every point.
     :ivar share: the largest share of the points that a single c > 0 can satisfy.
-    :ivar best: such a c: the largest one (NaN when the share is 0).
+    :ivar best: such a c: the largest of the ratios that bound it (NaN when the share is 0).
     :ivar downhill_share: share of points with ⟨Δ_t, ω_t − ω*⟩ < 0: the step approaches ω* (to
         first order).
     """

@@ -7,7 +7,7 @@ A2, A4 and A5 speak of a minimiser ω*, for which the last iterate ω_T stands i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ COLUMNS = {
     "smallest_eigenvalue": "A1: λ_min(∇²F(ω_t)), Lanczos",
     "largest_eigenvalue": "A3: λ_max(∇²F(ω_t)), Lanczos",
     "residual": "A2: ⟨∇F, ω_t − ω_T⟩ − (F(ω_t) − F(ω_T))",
-    "relative_residual": "A2: the residual over F(ω_t) − F(ω_T)",
+    "relative_residual": "A2: the residual over F(ω_t) − F(ω_T), where that is positive",
     "lipschitz": "A3: largest ‖∇F(x) − ∇F(y)‖/‖x − y‖ over random pairs",
     "distance": "A4: ‖ω_t − ω_T‖",
     "angle_full": "A5: angle of Δ_t to −∇F(ω_t), degrees",
@@ -49,10 +49,10 @@ COLUMNS = {
     "angle_goal": "angle of Δ_t to ω_T − ω_t, degrees",
     "gradient_goal": "angle of −∇F(ω_t) to ω_T − ω_t, degrees",
     "angle_step": "angle of the step ω_{t+1} − ω_t to −∇F(ω_t), degrees",
-    "angle_bound": "largest angle_full that max|λ|, δ and ‖∇F‖ allow, degrees",
+    "angle_bound": "largest angle that max|λ|, δ and ‖∇F‖ allow in one global ball without noise",
     "ratio": "A5: −⟨Δ_t, ω_t − ω_T⟩/⟨∇F(ω_t), ω_t − ω_T⟩",
-    "inexactness": "Def. 2: ε of the minibatch gradient at γ = 1",
-    "curvature": "Eq. 4: lower bound of C_F per radius",
+    "inexactness": "Def. 2: ε of the minibatch gradient at γ = 1, in one global ball",
+    "curvature": "Eq. 4: lower bound of C_F per radius, in one global ball",
 }
 
 
@@ -152,6 +152,7 @@ def audit(
             radii={snapshot.radius, *radii},
             samples=curvature_samples,
             ascent_steps=ascent_steps,
+            steepest=report.steepest,
             seed=seed,
         )
         row["curvature"] = {f"{r:g}": _short(c.value) for r, c in curvature.items()}
@@ -184,6 +185,33 @@ def audit(
         },
         "cost": {"global": dict(objective.evaluations), "local": dict(local.evaluations)},
     }
+
+
+def curvature_at(point: Mapping[str, Any], radius: float) -> float:
+    """The lower bound of C_F that a measured point holds for one of its radii.
+
+    The largest eigenvalue λ at ω_t gives one more, δ²λ: the triple (ω_t, ω_t + δv) as γ → 0. The
+    larger of both counts (records made before the curvature looked along v hold only the first).
+
+    >>> curvature_at({"curvature": {"0.5": 10.0}, "largest_eigenvalue": 100.0}, 0.5)
+    25.0
+    """
+    return max(point["curvature"][f"{radius:g}"], radius**2 * point["largest_eigenvalue"])
+
+
+def inexactness_at(point: Mapping[str, Any]) -> float:
+    """The ε of Definition 2 that a measured point holds, by the C_F of :func:`curvature_at`.
+
+    NaN where it is unknown.
+
+    >>> row = {"radius": 0.5, "curvature": {"0.5": 10.0}, "largest_eigenvalue": 100.0}
+    >>> inexactness_at({**row, "inexactness": 5.0})
+    2.0
+    """
+    if point["inexactness"] is None:
+        return math.nan
+    stored = point["curvature"][f"{point['radius']:g}"]
+    return float(point["inexactness"] * stored / curvature_at(point, point["radius"]))
 
 
 def _directions(

@@ -95,7 +95,7 @@ class ConvergenceBound:
 
 
 def convergence_bound(
-    initial_distance: float, steps: Tensor, displacements: Tensor, constant: float
+    initial_distance: float, steps: Tensor, displacements: Tensor, constant: float | Tensor
 ) -> Tensor:
     """The right side of Theorem 2 (paper Eq. 8, restored; proof ours) after 1 … T updates, [T].
 
@@ -104,18 +104,22 @@ def convergence_bound(
     :param initial_distance: ‖ω_0 − ω*‖.
     :param steps: η_t > 0, [T]. :param displacements: ‖Δ_t‖ or, as in the theorem, its bound δ_t,
         [T].
-    :param constant: c > 0 of A5.
+    :param constant: c > 0 of A5; or one c_t > 0 for each step, [T], with which the denominator is
+        2 Σ c_t η_t (ours; the proof is the same).
     :raises ConfigError: c ≤ 0, a step ≤ 0, or lengths that differ.
 
     >>> convergence_bound(1.0, torch.ones(3), torch.tensor([0.5, 0.25, 0.0]), 0.5)
     tensor([1.2500, 0.6562, 0.4375])
     """
-    if not constant > 0:
-        raise ConfigError(f"Theorem 2 needs a constant c > 0, not {constant!r}")
+    c = torch.as_tensor(constant, dtype=steps.dtype)
+    if not bool((c > 0).all()):
+        raise ConfigError(f"Theorem 2 needs a constant c > 0, not {float(c.min())!r}")
+    if c.ndim and c.shape != steps.shape:
+        raise ConfigError(f"need one c, or one for each of {len(steps)} steps, not {len(c)}")
     if steps.shape != displacements.shape or steps.ndim != 1 or not bool((steps > 0).all()):
         raise ConfigError("need as many positive step sizes as displacements, both [T]")
     spent = torch.cumsum(steps**2 * displacements**2, 0)
-    return (initial_distance**2 + spent) / (2 * constant * torch.cumsum(steps, 0))
+    return (initial_distance**2 + spent) / (2 * torch.cumsum(c * steps, 0))
 
 
 def measured_convergence(
@@ -124,13 +128,14 @@ def measured_convergence(
     displacements: Tensor,
     minimiser: Tensor,
     minimum: float,
-    constant: float,
+    constant: float | Tensor,
     steps: Tensor | None = None,
 ) -> ConvergenceBound:
     """Both sides of Theorem 2 along a measured path, from ω_0 to ω_{T−1}.
 
     :param points: ω_t [T, d]; ``values``: F(ω_t) [T]; ``displacements``: Δ_t [T, d].
-    :param minimiser: ω* [d]; ``minimum``: F(ω*); ``constant``: c; ``steps``: η_t [T], default 1.
+    :param minimiser: ω* [d]; ``minimum``: F(ω*); ``steps``: η_t [T], default 1.
+    :param constant: c, or one c_t for each step, as in :func:`convergence_bound`.
 
     >>> w = torch.tensor([[1.0], [0.5]])
     >>> both = measured_convergence(w, w[:, 0] ** 2, -0.5 * w, torch.zeros(1), 0.0, constant=0.25)

@@ -8,7 +8,7 @@ Hessian-vector products, finds the worst direction that random pairs in many dim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -57,12 +57,14 @@ def monotonicity(objective: Objective, x: Tensor, y: Tensor) -> tuple[float, flo
 class Spectrum:
     """Ritz values of a symmetric operator, ascending, each with an error bound.
 
-    Within ``residuals[i]`` of ``values[i]`` lies at least one eigenvalue (Parlett 1998). A smallest
-    Ritz value is never below the smallest eigenvalue, so a negative one *proves* non-convexity.
+    ``steepest`` [d] is the unit Ritz vector v of the largest one: vᵀAv = ``largest``. Within
+    ``residuals[i]`` of ``values[i]`` lies at least one eigenvalue (Parlett 1998). A smallest Ritz
+    value is never below the smallest eigenvalue, so a negative one *proves* non-convexity.
     """
 
     values: Tensor
     residuals: Tensor
+    steepest: Tensor
 
     @property
     def smallest(self) -> float:
@@ -119,7 +121,8 @@ def lanczos(
     if len(inner):
         tri = tri + torch.diag(inner, 1) + torch.diag(inner, -1)
     values, vectors = torch.linalg.eigh(tri)
-    return Spectrum(values, off[-1] * vectors[-1].abs())
+    top = torch.stack(basis[: len(diagonal)]).T @ vectors[:, -1].to(basis[0])
+    return Spectrum(values, off[-1] * vectors[-1].abs(), top / top.norm())
 
 
 def hessian_spectrum(
@@ -153,6 +156,7 @@ class ConvexityReport:
     :ivar lipschitz: the largest gradient quotient over the pairs, a lower bound of L.
     :ivar smallest, largest: extreme Ritz values of the Hessian at the center; residuals beside
         them.
+    :ivar steepest: unit direction [d] of the largest one.
     """
 
     convex_share: float
@@ -162,10 +166,11 @@ class ConvexityReport:
     smallest_residual: float
     largest: float
     largest_residual: float
+    steepest: Tensor = field(repr=False, compare=False)
 
     def row(self) -> dict[str, float]:
-        """As a JSON-able mapping."""
-        return asdict(self)
+        """Its numbers as a JSON-able mapping."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steepest"}
 
 
 def convexity_on_ball(
@@ -201,4 +206,5 @@ def convexity_on_ball(
         smallest_residual=float(spectrum.residuals[0]),
         largest=spectrum.largest,
         largest_residual=float(spectrum.residuals[-1]),
+        steepest=spectrum.steepest,
     )

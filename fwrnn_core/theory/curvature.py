@@ -19,6 +19,7 @@ from torch import Tensor
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim import lmo
 from fwrnn_core.theory.balls import check_ball, sample_ball
+from fwrnn_core.theory.convexity import hessian_spectrum
 from fwrnn_core.theory.objective import Objective
 
 
@@ -134,6 +135,7 @@ def curvature_on_ball(
     samples: int = 32,
     ascent_steps: int = 8,
     starts: int = 1,
+    steepest: Tensor | None = None,
     confidence: float = 0.95,
     generator: torch.Generator | None = None,
 ) -> CurvatureEstimate:
@@ -149,6 +151,10 @@ def curvature_on_ball(
     :param radius: δ > 0; ``norm``: p ≥ 1.
     :param samples: random triples: x, s uniform in the ball, γ uniform in (0.05, 1].
     :param ascent_steps: ascent steps from each of the ``starts`` best triples; 0 for none.
+    :param steepest: a direction v [d] to try beside the random ones, such as the Hessian's at the
+        center (:attr:`~fwrnn_core.theory.convexity.Spectrum.steepest`). With v at length δ the
+        triples are (ω, ω ± v) and (ω ∓ v, ω ± v): for a unit Ritz vector and p = 2 the first has
+        the limit δ²λ as γ → 0, and on a quadratic the second attains 4δ²λ.
     :param generator: source of all randomness; default a generator seeded with 0.
     :raises ConfigError: radius ≤ 0, norm < 1, samples < 1.
 
@@ -165,15 +171,22 @@ def curvature_on_ball(
     source = generator or torch.Generator().manual_seed(0)
     before = dict(objective.evaluations)
     points = sample_ball(2 * samples, objective.dim, radius, norm, generator=source).to(omega)
-    gammas = (0.05 + 0.95 * torch.rand(samples, generator=source, dtype=torch.float64)).tolist()
-    triples = [
-        (points[2 * i] + omega, points[2 * i + 1] + omega, gammas[i]) for i in range(samples)
-    ]
-    ratios = [curvature_ratio(objective, x, s, gamma) for x, s, gamma in triples]
-    best = max(ratios)
-    order = sorted(range(samples), key=lambda i: -ratios[i])
+    gammas = 0.05 + 0.95 * torch.rand(samples, generator=source, dtype=torch.float64)
+    x, s = omega + points[0::2], omega + points[1::2]
+    if steepest is not None:
+        v = steepest.to(omega)
+        v = v * (radius / torch.linalg.vector_norm(v, ord=norm))
+        x = torch.cat([x, torch.stack([omega, omega, omega - v, omega + v])])
+        s = torch.cat([s, torch.stack([omega + v, omega - v, omega + v, omega - v])])
+        gammas = torch.cat([gammas, torch.ones(4, dtype=gammas.dtype)])
+    found = _ratios(objective, x, s, gammas.to(omega)).tolist()
+    ratios, best = found[:samples], max(found)
+    if steepest is not None:
+        best = max(best, curvature_ratio(objective, omega, omega + v, 0.0))
+    order = sorted(range(len(found)), key=lambda i: -found[i])
     for i in order[:starts] if ascent_steps else ():
-        best = max(best, _ascend(objective, omega, triples[i], radius, norm, ascent_steps))
+        triple = x[i], s[i], float(gammas[i])
+        best = max(best, _ascend(objective, omega, triple, radius, norm, ascent_steps))
     spent = {key: objective.evaluations[key] - before[key] for key in before}
     return CurvatureEstimate(
         value=best,
@@ -186,6 +199,14 @@ def curvature_on_ball(
         radius=radius,
         norm=norm,
     )
+
+
+def _ratios(objective: Objective, x: Tensor, s: Tensor, gammas: Tensor) -> Tensor:
+    """:func:`curvature_ratio` at many triples at once, [n]."""
+    values, gradients = objective.values_and_grads(x)
+    direction = s - x
+    rise = objective.values(x + gammas[:, None] * direction) - values
+    return 2 / gammas**2 * (rise - gammas * (gradients * direction).sum(1))
 
 
 def _ascend(
@@ -249,6 +270,7 @@ def curvature_along_path(
     points: Iterable[Tensor],
     *,
     radii: Iterable[float],
+    lanczos_steps: int = 0,
     seed: int = 0,
     **options: Any,
 ) -> list[dict[str, float]]:
@@ -256,6 +278,9 @@ def curvature_along_path(
 
     Every ball uses the same random triples (up to the radius), so that differences along the path
     are the function's and not the sampling's. Returns one row per point and radius.
+
+    :param lanczos_steps: Hessian-vector products spent at each point on its steepest direction,
+        which is then tried in every ball; 0 for none.
 
     >>> f = Objective(lambda w: w @ w, torch.zeros(2, dtype=torch.float64))
     >>> rows = curvature_along_path(f, [torch.zeros(2), torch.ones(2)], radii=[0.5])
@@ -267,6 +292,10 @@ def curvature_along_path(
     for index, point in enumerate(points):
         loss, gradient = objective.value_and_grad(point)
         here = {"point": index, "loss": loss, "gradient_norm": float(gradient.norm())}
+        if lanczos_steps:
+            source = torch.Generator().manual_seed(seed)
+            spectrum = hessian_spectrum(objective, point, steps=lanczos_steps, generator=source)
+            options["steepest"] = spectrum.steepest
         found = curvature_in_nested_balls(objective, point, radii=sizes, seed=seed, **options)
         rows += [{**here, **found[radius].row()} for radius in sizes]
     return rows

@@ -52,7 +52,11 @@ def training_risk(
     dtype: torch.dtype | None = None,
     hvp: str = "double-backward",
 ) -> Objective:
-    """The run's training risk, over its training set or ``samples`` of it, evenly strided."""
+    """The run's training risk, over its training set or ``samples`` of it, evenly strided.
+
+    The data are taken as they are stored: noise that a data set adds anew to every minibatch is not
+    part of this risk.
+    """
     inputs, targets = context.dataset.x_train, context.dataset.y_train
     if samples is not None and samples < len(targets):
         keep = torch.linspace(0, len(targets) - 1, samples).round().long()

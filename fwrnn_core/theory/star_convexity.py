@@ -46,14 +46,16 @@ def star_convexity_residual(
 def relative_residual(residual: Tensor, values: Tensor, minimum: float | Tensor) -> Tensor:
     """The residual in units of the suboptimality F(ω) − F(ω*) (ours), [n].
 
-    ≥ 0 where star-convex. 1 for a quadratic; −1 where the gradient is orthogonal to ω − ω*; NaN
-    where F(ω) = F(ω*). Below −1 a gradient step leads away from ω*.
+    ≥ 0 where star-convex. 1 for a quadratic; −1 where the gradient is orthogonal to ω − ω*. Below
+    −1 a gradient step leads away from ω*. NaN where F(ω) ≤ F(ω*), which happens when the last
+    iterate stands in for ω*: nothing is to be gained there, and a negative unit would turn the
+    sign around.
 
-    >>> relative_residual(torch.tensor([2.5, -1.0]), torch.tensor([2.5, 1.0]), 0.0)
-    tensor([ 1., -1.])
+    >>> relative_residual(torch.tensor([2.5, -1.0, 1.0]), torch.tensor([2.5, 1.0, -0.1]), 0.0)
+    tensor([ 1., -1., nan])
     """
     gap = values - minimum
-    return torch.where(gap == 0, torch.nan, residual / gap)
+    return torch.where(gap > 0, residual / gap, torch.nan)
 
 
 def share_nonnegative(residual: Tensor) -> float:

@@ -275,6 +275,21 @@ def test_arrow_keys_move_the_weights_and_the_radius(show: Show) -> None:
     assert shown(page) == expected(moved(page, "ravine"))
 
 
+def test_no_key_is_lost_between_two_frames(show: Show) -> None:
+    page = show(surface="ravine")
+    start = Explorer(surface="ravine")
+    keys = {".fwx-omega": ["ArrowRight"] * 4 + ["ArrowUp"] * 3, ".fwx-edge": ["ArrowUp"] * 5}
+    page.evaluate(
+        """keys => { for (const [where, names] of Object.entries(keys)) for (const key of names)
+        document.querySelector(where).dispatchEvent(new KeyboardEvent('keydown', {key})); }""",
+        keys,
+    )
+    frames(page)
+    assert model(page, "x") == pytest.approx(start.x + 4 * 0.06)
+    assert model(page, "y") == pytest.approx(start.y + 3 * 0.06)
+    assert model(page, "radius") == pytest.approx(start.radius + 5 * 0.01 * 1.75)
+
+
 def test_play_steps_through_k_and_ends_at_the_last(show: Show) -> None:
     page = show(surface="ravine", inner_steps=6)
     final = picture(page)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fwrnn_core.cli import main
-from fwrnn_core.training import records
+from fwrnn_core.training import Run, queue, records
 
 CONFIG = {
     "name": "mine/run",
@@ -47,6 +48,15 @@ def test_a_config_of_ones_own_is_trained_listed_and_verified(config, capsys):
     assert "3 / 3" in out
     assert main(["verify", "mine/run", "--epochs", "2"]) == 0
     assert "agree to the last digit" in capsys.readouterr().out
+
+
+def test_list_shows_every_run_of_the_catalogue(capsys):
+    assert main(["train", "--list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("adding/tuned/search/fw-k10/lr-0.001", "fair/har2/search/sgd/00", "theory/har2/"):
+        assert name in out
+    assert main(["train"]) == 2
+    assert "--list" in capsys.readouterr().err
 
 
 def test_show_prints_a_config_that_train_accepts(config, capsys, tmp_path):
@@ -93,6 +103,11 @@ def test_mistakes_are_answered_with_a_sentence_and_status_2(arguments, words, ca
         ({"data": {"name": "hra-2"}}, ["hra-2", "'har-2'"]),
         ({"batch_size": 61}, ["batch_size = 61", "60"]),
         ({"name": "../../etc/run"}, ["name", "../../etc/run"]),
+        ({"optimizer": {"momentum": "much"}}, ["run.json"]),
+        ({"optimizer": {"weight_decay": "some"}}, ["run.json"]),
+        ({"probes": 5}, ["run.json"]),
+        ({"probes": ["angles"]}, ["run.json"]),
+        ({"seed": "lucky"}, ["seed", "lucky"]),
     ],
 )
 def test_bad_configs_are_refused_before_training(config, changes, words, capsys):
@@ -106,7 +121,50 @@ def test_bad_configs_are_refused_before_training(config, changes, words, capsys)
 def test_a_diverged_run_says_so_and_exits_with_1(config, capsys):
     path = config(optimizer={"name": "sgd", "lr": 1e30})
     assert main(["train", path, "--no-progress"]) == 1
-    assert "mine/run: diverged" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "mine/run: diverged (loss " in out
+    assert "at epoch 1, minibatch " in out
+
+
+def test_a_run_that_diverges_late_names_the_state_that_is_kept(config, capsys, monkeypatch):
+    original = Run._next_batch
+
+    def poisoned(self):
+        x, y = original(self)
+        return (x * float("nan") if self.epoch == 2 else x), y
+
+    monkeypatch.setattr(Run, "_next_batch", poisoned)
+    assert main(["train", config(), "--no-progress"]) == 1
+    out = capsys.readouterr().out
+    assert "loss nan at epoch 3, minibatch 1" in out
+    kept = out.strip().rpartition("kept in ")[2]
+    assert Path(kept).is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(config, capsys, tmp_path, monkeypatch):
+    path = config()
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FWRNN_HOME", str(tmp_path / "file"))
+    assert main(["train", path, "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("fwrnn: ")
+    assert "Not a directory; set FWRNN_HOME" in err
+
+
+def test_an_error_of_ours_keeps_its_traceback(config, monkeypatch):
+    def broken(self):
+        raise FileNotFoundError(2, "No such file or directory", "/somewhere/else")
+
+    monkeypatch.setattr(Run, "_next_batch", broken)
+    with pytest.raises(FileNotFoundError):
+        main(["train", config(), "--no-progress"])
+
+
+def test_runs_that_were_interrupted_are_not_reported_as_done(config, capsys, monkeypatch):
+    outcomes = [queue.Outcome("a", "complete"), queue.Outcome("b", "interrupted")]
+    monkeypatch.setattr(queue, "train_all", lambda *_, **__: outcomes)
+    assert main(["train", "table3", "--no-progress"]) == 130
+    assert "b: interrupted" in capsys.readouterr().out
 
 
 def test_a_damaged_record_is_refused_by_name(config, capsys):

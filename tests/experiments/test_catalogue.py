@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.experiments import GROUPS, catalogue, fair, select
+from fwrnn_core.experiments import GROUPS, SEARCHES, catalogue, fair, select, tuned
 from fwrnn_core.training import Record, RunConfig, records
 
 
@@ -49,9 +51,15 @@ def test_groups_select_what_the_paper_shows():
     assert len(select("fig3")) == 3
     assert len(select("fig4")) == 12
     assert len(select("table2")) == 6
+    assert len(select("indrnn-equal")) == 10
     for group in GROUPS:
-        if group != "fair":
+        if group not in SEARCHES:
             assert select(group)
+
+
+def test_every_run_belongs_to_a_group():
+    grouped = {c.name for group in GROUPS if group not in SEARCHES for c in select(group)}
+    assert set(catalogue()) - grouped == set()
 
 
 def test_an_unknown_run_names_the_nearest():
@@ -68,18 +76,65 @@ def test_the_fair_search_draws_alike_for_every_method():
     assert len(set(draws["adam"])) == fair.TRIALS
 
 
-def test_final_runs_follow_from_a_complete_search(tmp_path, monkeypatch):
+@pytest.fixture
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("FWRNN_HOME", str(tmp_path))
+
+
+def put(config: RunConfig, loss: float, status: str = "complete") -> None:
+    curves = {"epoch": [1, 2], "validation_loss": [0.5, loss]}
+    body = {"schema": 1, "id": config.id, "status": status, "curves": curves}
+    records.save(Record({**body, "config": config.to_dict(), "seconds": [1, 2]}))
+
+
+def test_final_runs_follow_from_a_complete_search(home):
     assert fair.final("har2", "adam") == []
     with pytest.raises(ConfigError, match="fair-search"):
         select("fair")
     for number, config in enumerate(fair.search("har2", "adam")):
-        curves = {"epoch": [1, 2], "validation_loss": [0.5, abs(number - 7) / 10]}
-        body = {"schema": 1, "id": config.id, "status": "complete", "curves": curves}
-        records.save(Record({**body, "config": config.to_dict(), "seconds": [1, 2]}))
+        put(config, abs(number - 7) / 10)
     chosen = fair.search("har2", "adam")[7]
     finals = fair.final("har2", "adam")
     assert [c.seed for c in finals] == [1, 2, 3, 4, 5]
     assert {c.optimizer.lr for c in finals} == {chosen.optimizer.lr}
     assert {c.batch_size for c in finals} == {chosen.batch_size}
     assert [c.name for c in select("fair")] == [c.name for c in finals]
+
+
+def test_a_search_with_a_trial_stopped_early_is_not_complete(home):
+    *most, last = fair.search("har2", "adam")
+    for config in most:
+        put(config, 0.4)
+    put(last, 0.1, status="partial")
+    assert fair.selected("har2", "adam") is None
+    put(last, 0.1, status="diverged")
+    assert fair.selected("har2", "adam") == most[0], "a diverged trial lost"
+    (records.path_of(last.name)).unlink()
+    put(last, 0.1)
+    assert fair.selected("har2", "adam") == last
+
+
+def test_a_record_of_other_settings_is_no_trial(home):
+    *most, last = fair.search("har2", "adam")
+    for config in most:
+        put(config, 0.4)
+    put(dataclasses.replace(last, seed=9), 0.1)
+    assert fair.selected("har2", "adam") is None
+
+
+def test_the_adding_task_is_tuned_alike_for_every_method(home):
+    for method in tuned.METHODS:
+        trials = tuned.search(method)
+        assert [c.optimizer.lr for c in trials] == list(fair.LEARNING_RATES)
+        assert {c.data.options["length"] for c in trials} == {200}
+        assert {c.data.validation for c in trials} == {0.1}
+        assert tuned.final(method) == []
+    with pytest.raises(ConfigError, match="fig3-search"):
+        select("fig3-tuned")
+    for number, config in enumerate(tuned.search("fw-k10")):
+        put(config, abs(number - 2) / 10)
+    finals = tuned.final("fw-k10")
+    assert [c.name for c in select("fig3-tuned")] == [c.name for c in finals]
+    assert [c.seed for c in finals] == [1, 2, 3]
+    assert {c.optimizer.lr for c in finals} == {fair.LEARNING_RATES[2]}
+    assert {c.optimizer.inner_steps for c in finals} == {10}

@@ -172,14 +172,14 @@ def test_the_shipped_slices_are_small_and_sound(name):
     piece = load_slice(name)
     assert piece.loss.min() > 0
     assert piece.origin["data"]["fingerprint"]
-    # Measured gradients and measured losses tell the same story. The surface of the trained HAR-2
-    # network turns within a cell of the grid, so that there its differences only lean that way.
+    # Measured gradients and measured losses tell the same story. The last HAR-2 slice shows the
+    # first cliffs, narrower than a cell of the grid.
     x0, x1, *_ = piece.domain
     spacing = (x1 - x0) / (piece.loss.shape[1] - 1)
     dx, gx = np.gradient(piece.loss, spacing, axis=1)[:, 1:-1], piece.grad_x[:, 1:-1]
     gentle = np.abs(gx) < np.quantile(np.abs(gx), 0.8)
-    rough = name in ("har2-2", "har2-3")
-    assert np.corrcoef(dx[gentle], gx[gentle])[0, 1] > (0.3 if rough else 0.99)
+    cliffs = name == "har2-3"
+    assert np.corrcoef(dx[gentle], gx[gentle])[0, 1] > (0.8 if cliffs else 0.99)
     # Along the axis of −∇F the loss falls at first, and the axis is −∇F.
     spec = piece.spec()
     gx, gy = make_surface(spec).gradient(np.array(0.0), np.array(0.0))

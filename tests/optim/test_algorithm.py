@@ -209,6 +209,32 @@ def test_convergence_bounds_hold_at_every_step(seed: int) -> None:
         previous = h
 
 
+def vertices(norm: float, size: int) -> Tensor:
+    """Where a convex quadratic is largest on the unit ball of p = 1 or ∞, hence C_F / 4 too."""
+    if norm == 1:
+        return torch.eye(size, dtype=torch.float64)
+    signs = [[1.0 if i >> j & 1 else -1.0 for j in range(size)] for i in range(2**size)]
+    return torch.tensor(signs, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("norm", [1, math.inf])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("seed", range(3))
+def test_convergence_bounds_hold_in_other_balls(norm: float, scope: str, seed: int) -> None:
+    """The minimum lies in the ball, so that its value is known: 0."""
+    problem = Convex(seed)
+    problem.target = problem.target / ball_for(norm, 1).norm(problem.target) / (1 + seed)
+    problem.best = torch.zeros((), dtype=torch.float64)
+    corners = vertices(norm, problem.size)
+    c = 4 * float((corners @ problem.hessian * corners).sum(1).max())
+    for k, h in enumerate(
+        gaps_along(problem, 80, norm=norm, scope=scope, step_size="2/(k+1)"), start=1
+    ):
+        assert -1e-9 <= h <= 2 * c / (k + 2)
+    for k, h in enumerate(gaps_along(problem, 80, norm=norm, scope=scope), start=1):
+        assert -1e-9 <= h <= c * (1 + math.log(k)) / (2 * k)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_recorded_gaps_bound_the_distance_to_the_minimum(seed: int) -> None:
     problem = Convex(seed)
@@ -321,6 +347,21 @@ def test_agreement_steers_the_radius() -> None:
     assert opt.param_groups[0]["lr"] == 0.1
 
 
+def test_the_adaptive_radius_stays_within_its_bounds() -> None:
+    w = nn.Parameter(torch.zeros(4))
+    rule = AdaptiveRadius("agreement", bounds=(0.5, 4.0))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=4, adaptive=rule)
+    seen = []
+    for vertex in (torch.ones(4), None):
+        for _ in range(5):
+            for k in range(4):
+                w.grad = torch.eye(4)[k] if vertex is None else vertex.clone()
+                opt.step()
+            seen += opt.diagnostics()["radius"]
+    assert seen[:5] == pytest.approx([0.2, 0.4, 0.4, 0.4, 0.4])
+    assert seen[5:] == pytest.approx([0.2, 0.1, 0.05, 0.05, 0.05])
+
+
 @pytest.mark.parametrize("solver", ["frank-wolfe", "projected-gradient", "trust-region"])
 def test_decrease_ratio_steers_the_radius(solver: str) -> None:
     """A quadratic is its own model: ratio 1 and growth for the trust region; for a linear model
@@ -363,6 +404,7 @@ OUTERS: dict[str, Any] = {
     "rmsprop": torch.optim.RMSprop,
     "rprop": torch.optim.Rprop,
     "asgd": torch.optim.ASGD,
+    "adafactor": partial(torch.optim.Adafactor, eps=(None, 1.0)),
 }
 
 
@@ -398,6 +440,28 @@ def test_any_torch_optimizer_outside(outer: str) -> None:
         opt.step(closure)
         schedule.step()
     assert parabola(params).item() < 0.03 * start
+
+
+@pytest.mark.parametrize("solver", ["frank-wolfe", "projected-gradient", "trust-region"])
+@pytest.mark.parametrize("inner_steps", [1, 5])
+def test_every_solver_on_mixed_shapes(solver: str, inner_steps: int) -> None:
+    params = [nn.Parameter(torch.zeros(s)) for s in [(3,), (2, 2), (), (1, 2, 1)]]
+    scope = "global" if solver == "trust-region" else "tensor"
+    opt = FrankWolfe(
+        params, lr=0.2, inner_steps=inner_steps, solver=solver, scope=scope, outer=None
+    )
+    schedule = torch.optim.lr_scheduler.ExponentialLR(opt, 0.97)
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = parabola(params)
+        loss.backward()
+        return loss
+
+    for _ in range(150):
+        opt.step(closure)
+        schedule.step()
+    assert parabola(params).item() < 1e-2
 
 
 @pytest.mark.parametrize("norm", [1, 1.5, 2, 3, math.inf, "spectral", "nuclear"])

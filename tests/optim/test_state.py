@@ -227,6 +227,62 @@ def test_a_state_follows_its_parameters_to_another_dtype() -> None:
         assert torch.equal(twin.state[q]["direction"], opt.state[p]["direction"].double())
 
 
+RICH: dict[str, dict[str, Any]] = {
+    "adaptive": {"adaptive": "agreement"},
+    "momentum": {"gradient_momentum": 0.9},
+    "tracked": {"track": ["gap", "angle"]},
+    "projected": {"solver": "projected-gradient"},
+    "spectral": {"norm": "spectral"},
+    "one ball": {"scope": "global", "norm": 1.5},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", RICH)
+def test_every_option_resumes_in_every_dtype(kind: str, dtype: torch.dtype) -> None:
+    """Through a file, in mid-loop, with an outer optimizer that has state of its own."""
+
+    def built() -> tuple[nn.Module, FrankWolfe]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).to(dtype)
+        return model, FrankWolfe(model.parameters(), lr=0.05, inner_steps=4, **RICH[kind])
+
+    def advance(model: nn.Module, opt: FrankWolfe, start: int, stop: int) -> None:
+        for batch in range(start, stop):
+            x = torch.randn(8, 3, generator=torch.Generator().manual_seed(batch)).to(dtype)
+            opt.zero_grad()
+            model(x).square().mean().backward()
+            opt.step()
+
+    model, opt = built()
+    advance(model, opt, 0, 10)
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "opt": opt.state_dict()}, file)
+    advance(model, opt, 10, 21)
+    other, resumed = built()
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    other.load_state_dict(saved["model"])
+    resumed.load_state_dict(saved["opt"])
+    assert resumed.inner_step == 2
+    advance(other, resumed, 10, 21)
+    assert same(weights(model), weights(other))
+    assert repr(resumed.diagnostics()) == repr(opt.diagnostics())
+
+
+def test_the_state_carries_the_adaptive_radius() -> None:
+    w = nn.Parameter(torch.zeros(4))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=4, adaptive="agreement")
+    for _ in range(12):
+        w.grad = torch.ones(4)
+        opt.step()
+    assert opt.diagnostics()["radius"] == pytest.approx([0.8])
+    twin = FrankWolfe([nn.Parameter(torch.zeros(4))], lr=0.1, inner_steps=4, adaptive="agreement")
+    twin.load_state_dict(opt.state_dict())
+    assert twin.diagnostics()["radius"] == opt.diagnostics()["radius"]
+    assert twin.diagnostics()["signal"] == [1.0]
+
+
 _RESUME = """
 import sys, torch
 sys.path.insert(0, {folder!r})
@@ -250,8 +306,9 @@ def test_another_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert same(weights(model), torch.load(file, weights_only=True))
 
 
-def test_the_state_holds_two_buffers_of_the_parameters_size() -> None:
-    model, opt = make(inner_steps=4)
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+def test_the_state_holds_two_buffers_of_the_parameters_size(trajectory: str) -> None:
+    model, opt = make(inner_steps=4, trajectory=trajectory)
     train(model, opt, 0, 6)
     for p in model.parameters():
         held = [x for x in opt.state[p].values() if isinstance(x, torch.Tensor)]

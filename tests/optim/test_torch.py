@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -160,6 +161,18 @@ SCHEDULERS: dict[str, Callable[[FrankWolfe], Any]] = {
 }
 
 
+def test_no_scheduler_of_torch_is_left_out() -> None:
+    modules = (vars(lr_scheduler), vars(torch.optim.swa_utils))
+    every = {
+        cls
+        for module in modules
+        for cls in module.values()
+        if isinstance(cls, type) and issubclass(cls, lr_scheduler.LRScheduler)
+    } - {lr_scheduler.LRScheduler, getattr(lr_scheduler, "_LRScheduler", None)}
+    made = {type(make(FrankWolfe([parameter(0.0)]))) for make in SCHEDULERS.values()}
+    assert every <= made
+
+
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_radius_and_outer_rate_follow_every_scheduler(name: str) -> None:
     w = parameter(0.0, 0.0)
@@ -216,6 +229,43 @@ def test_parameters_that_never_move_rest_in_the_outer_optimizer() -> None:
     assert opt.outer is not None
     assert list(opt.outer.state) == [used]
     assert opt.agreement().isnan().tolist() == [False, True, True]
+
+
+def test_a_parameter_frozen_in_mid_loop_rests_from_there_on() -> None:
+    a, b = parameter(0.0), parameter(0.0)
+    opt = FrankWolfe([a, b], lr=0.3, inner_steps=3, outer=None)
+    walk(opt, [{a: [1.0], b: [1.0]}])
+    b.requires_grad_(False)
+    walk(opt, [{a: [1.0]}] * 2)
+    assert [a.item(), b.item()] == pytest.approx([-0.3, -0.1])  # b had one vertex of three
+    walk(opt, [{a: [1.0]}] * 3)
+    assert b.item() == pytest.approx(-0.1)
+
+
+def test_dtypes_may_be_mixed_in_one_group() -> None:
+    dtypes = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+    for scope in ("tensor", "global"):
+        params = [nn.Parameter(torch.ones(3, dtype=d)) for d in dtypes]
+        opt = FrankWolfe(params, lr=0.1, inner_steps=3, scope=scope, outer=None)
+        for _ in range(6):
+            for p in params:
+                p.grad = torch.tensor([3.0, 0.0, 4.0], dtype=p.dtype)
+            opt.step()
+        share = 1.0 if scope == "tensor" else 0.5  # four equal tensors in one ball
+        expected = torch.tensor([1 - 0.12 * share, 1.0, 1 - 0.16 * share])
+        for p in params:
+            assert torch.allclose(p.detach().float(), expected, atol=0.02)
+
+
+def test_diagnostics_are_plain_numbers() -> None:
+    w = parameter(1.0, 2.0)
+    opt = FrankWolfe([w], inner_steps=2, track=["gap", "angle"], adaptive="agreement")
+    walk(opt, [{w: [1.0, 2.0]}] * 3)
+    found = json.loads(json.dumps(opt.diagnostics()))
+    assert set(found) == {
+        *("updates", "skipped", "inner_step", "radius", "loop_radius"),
+        *("agreement", "gap", "angle", "signal"),
+    }
 
 
 def test_step_without_any_gradient_does_nothing() -> None:
@@ -380,10 +430,12 @@ def test_grad_scaler() -> None:
     assert twin.updates == opt.updates == 2
 
 
-def test_compiled_models_train() -> None:
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_models_train(backend: str) -> None:
     """Dynamo traces the model; the in-place writes must reach the compiled function."""
+    torch.manual_seed(0)
     model = nn.Linear(3, 1)
-    compiled = torch.compile(model, backend="eager")
+    compiled = torch.compile(model, backend=backend)
     opt = FrankWolfe(model.parameters(), lr=0.05, inner_steps=2)
     x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
     losses = []

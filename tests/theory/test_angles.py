@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import lmo
 from fwrnn_core.theory.angles import (
     a5_constants,
     angle_bound,
     angle_degrees,
+    angle_of_separate_balls,
     angles_by_tensor,
     cone_constant,
     released_statistic,
@@ -45,6 +47,26 @@ def test_each_tensor_has_its_own_angle() -> None:
     found = angles_by_tensor(layout, torch.tensor([3.0, 0, 0, 1]), torch.tensor([1.0, 0, 0, -1]))
     assert (found["W"], found["b"]) == (0.0, 180.0)
     assert 0 < found["global"] < 180
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.lists(st.integers(1, 5), min_size=1, max_size=6))
+def test_the_angle_of_separate_balls_is_that_of_their_vertices(seed: int, sizes: list[int]) -> None:
+    layout = Layout(tuple(f"t{i}" for i in range(len(sizes))), tuple((n,) for n in sizes))
+    source = torch.Generator().manual_seed(seed)
+    g = torch.randn(layout.dim, generator=source, dtype=torch.float64)
+    step = torch.cat([lmo(g[where], 0.3) for where in layout.slices().values()])
+    angle = angle_of_separate_balls(layout, g)
+    assert angle == pytest.approx(float(angle_degrees(-g, step)), abs=1e-6)
+    assert math.cos(math.radians(angle)) >= 1 / math.sqrt(len(sizes)) - 1e-12
+
+
+def test_separate_balls_agree_with_one_when_all_parts_are_equally_long() -> None:
+    layout = Layout(("a", "b"), ((2,), (1,)))
+    assert angle_of_separate_balls(layout, torch.tensor([0.6, 0.8, -1.0])) == pytest.approx(0)
+    # A tensor without a gradient does not move and does not count.
+    assert angle_of_separate_balls(layout, torch.tensor([0.6, 0.8, 0.0])) == pytest.approx(0)
+    assert math.isnan(angle_of_separate_balls(layout, torch.zeros(3)))
 
 
 def test_released_statistic_is_a_cosine_only_for_unit_gradients() -> None:

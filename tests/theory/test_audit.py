@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.theory.audit import COLUMNS, Snapshot, audit
+from fwrnn_core.theory.audit import COLUMNS, Snapshot, audit, curvature_at, inexactness_at
 from fwrnn_core.theory.examples import quadratic
 
 HESSIAN = torch.diag(torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64))
@@ -74,6 +75,27 @@ def test_a_flat_risk_gives_unknowns_and_not_nan() -> None:
     assert bowl["points"][0]["relative_residual"] is None
     assert bowl["points"][1]["relative_residual"] == pytest.approx(1.0)
     json.dumps([flat, bowl], allow_nan=False)
+
+
+def test_the_curvature_is_never_below_what_the_eigenvalue_says() -> None:
+    # One steep direction among 60 flat ones and hardly any samples: the audit must not miss it.
+    objective = quadratic(torch.diag(torch.cat([torch.tensor([100.0]), torch.zeros(60)])))
+    point = torch.ones(61, dtype=torch.float64)
+    gradient = objective.grad(point)
+    noisy = gradient + 50 * torch.eye(61, dtype=torch.float64)[1]
+    path = [Snapshot(0, 0, 0.1, point, noisy, -gradient, -gradient)]
+    quick = {"pairs": 1, "lanczos_steps": 3, "curvature_samples": 1, "ascent_steps": 0}
+    (row,) = audit(objective, path, torch.zeros(61), radii=[0.2], **quick)["points"]
+    assert row["curvature"]["0.1"] == pytest.approx(4 * 0.01 * 100, rel=1e-5)
+    assert curvature_at(row, 0.2) == pytest.approx(4 * 0.04 * 100, rel=1e-5)
+    assert inexactness_at(row) == pytest.approx(row["inexactness"])
+    # The noise turns the gradient by arctan(1/2), which loses δ‖∇F‖(1 − cos) = 10(1 − 2/√5).
+    assert row["inexactness"] == pytest.approx(2 * 10 * (1 - 2 / 5**0.5) / 4, rel=1e-5)
+    # A record made before the curvature looked along v: the eigenvalue bounds it from below.
+    old = {**row, "curvature": {"0.1": 0.01}, "inexactness": 100.0}
+    assert curvature_at(old, 0.1) == pytest.approx(0.01 * 100, rel=1e-5)
+    assert inexactness_at(old) == pytest.approx(1.0, rel=1e-5)
+    assert math.isnan(inexactness_at({**row, "inexactness": None}))
 
 
 def test_local_risk_is_used_for_the_shape_alone() -> None:

@@ -58,9 +58,15 @@ def test_inner_loops_on_convex_quadratics_obey_their_bounds(
         assert bool((trace.gaps >= trace.losses[:-1] - best - 1e-9).all())
 
 
+@pytest.mark.parametrize(
+    ("rule", "bounds"),
+    [("1/k", [averaging_bound, harmonic_bound]), ("2/(k+1)", [frank_wolfe_bound])],
+)
 @settings(derandomize=True, max_examples=20, deadline=None)
-@given(st.integers(0, 9999), st.floats(0.1, 2))
-def test_inexact_oracles_obey_the_inflated_bound(seed: int, noise: float) -> None:
+@given(seed=st.integers(0, 9999), noise=st.floats(0.1, 2))
+def test_inexact_oracles_obey_the_inflated_bound(
+    rule: str, bounds, seed: int, noise: float
+) -> None:
     h, objective = problem(seed)
     radius, steps = 0.5, 12
     constant = quadratic_curvature(h, radius)
@@ -69,14 +75,27 @@ def test_inexact_oracles_obey_the_inflated_bound(seed: int, noise: float) -> Non
     def perturb(k: int, g: torch.Tensor) -> torch.Tensor:
         return g + noise * torch.randn(len(g), generator=source, dtype=torch.float64)
 
-    trace = inner_loop(objective, radius=radius, inner_steps=steps, perturb=perturb)
+    gamma = RULES[rule]
+    trace = inner_loop(objective, radius=radius, inner_steps=steps, step_size=rule, perturb=perturb)
     epsilon = max(
-        2 * float((s * g).sum() + radius * g.norm()) / (constant / k)
+        2 * float((s * g).sum() + radius * g.norm()) / (constant * gamma(k))
         for k, (s, g) in enumerate(zip(trace.vertices, trace.gradients, strict=True), start=1)
     )
     _, best, _ = ball_minimum(objective, radius=radius)
+    recursion = recursion_bound(constant, steps, gamma, epsilon)
     for k in range(1, steps + 1):
-        assert float(trace.losses[k]) - best <= harmonic_bound(constant, k, epsilon) + 1e-9
+        error = float(trace.losses[k]) - best
+        assert error <= recursion[k - 1] + 1e-9
+        for bound in bounds:
+            assert recursion[k - 1] <= bound(constant, k, epsilon) * (1 + 1e-12)
+
+
+def test_where_the_two_step_sizes_cross() -> None:
+    # What the book says: the average has the smaller bound up to K = 10, by its harmonic form up
+    # to K = 21.
+    for k in range(2, 60):
+        assert (averaging_bound(1.0, k) < frank_wolfe_bound(1.0, k)) == (k <= 10)
+        assert (harmonic_bound(1.0, k) < frank_wolfe_bound(1.0, k)) == (k <= 21)
 
 
 def test_inexactness_is_zero_for_the_exact_gradient_and_known_for_a_turned_one() -> None:
@@ -133,9 +152,47 @@ def test_theorem_2_holds_where_its_assumptions_do(seed: int, inner_steps: int) -
     assert bool((both.left <= both.right + 1e-9).all())
 
 
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.integers(1, 5))
+def test_theorem_2_with_a_constant_for_each_step(seed: int, inner_steps: int) -> None:
+    # As long as every step leads towards ω*, step t has the constant c_t = a_t/b_t, and the bound
+    # with all of them is never above the one with the smallest.
+    objective = quadratic(random_symmetric(3, seed))
+    point = torch.randn(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    points, values, displacements, constants = [], [], [], []
+    for _ in range(40):
+        gradient = objective.grad(point)
+        trace = inner_loop(
+            objective, point, radius=0.05 * float(gradient.norm()) + 1e-9, inner_steps=inner_steps
+        )
+        delta = trace.displacements[-1]
+        slope = float(gradient @ point)
+        if not (slope > 0 and float(delta @ point) < 0):
+            break
+        points.append(point)
+        values.append(objective.value(point))
+        displacements.append(delta)
+        constants.append(-float(delta @ point) / slope)
+        point = point + delta
+    if not points:
+        return
+    c = torch.tensor(constants, dtype=torch.float64)
+    path = torch.stack(points), torch.tensor(values, dtype=torch.float64)
+    goal = torch.zeros(3, dtype=torch.float64), 0.0
+    fine = measured_convergence(*path, torch.stack(displacements), *goal, c)
+    coarse = measured_convergence(*path, torch.stack(displacements), *goal, float(c.min()))
+    assert bool((fine.left <= fine.right + 1e-9).all())
+    assert bool((fine.right <= coarse.right * (1 + 1e-12)).all())
+
+
 def test_theorem_2_right_side_by_hand() -> None:
     right = convergence_bound(2.0, torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1.0]), 2.0)
     assert right.tolist() == pytest.approx([(4 + 0.25) / 2, (4 + 0.5) / 4])
+    each = torch.tensor([2.0, 4.0])
+    right = convergence_bound(2.0, torch.tensor([0.5, 0.5]), torch.tensor([1.0, 1.0]), each)
+    assert right.tolist() == pytest.approx([(4 + 0.25) / 2, (4 + 0.5) / 6])
+    with pytest.raises(ConfigError, match="one for each of 3"):
+        convergence_bound(1.0, torch.ones(3), torch.ones(3), each)
     with pytest.raises(ConfigError, match="c > 0"):
         convergence_bound(1.0, torch.ones(1), torch.ones(1), 0.0)
     with pytest.raises(ConfigError, match="positive step"):
@@ -159,7 +216,7 @@ def test_normalised_descent_obeys_its_bound(seed: int, radius: float) -> None:
 
 
 def test_normalised_descent_of_an_exponential_needs_the_relaxed_smoothness() -> None:
-    # F = cosh: F'' = F'·coth... satisfies |F''| <= 1 + |F'|, and is not Lipschitz-smooth globally.
+    # F = cosh: |F''| = cosh <= 1 + |sinh| = 1 + |F'|, and F' is not Lipschitz.
     point, radius, norms = 6.0, 0.3, []
     start = math.cosh(point) - 1
     for updates in range(1, 100):

@@ -41,6 +41,19 @@ def test_short_lanczos_bounds_its_error(dim: int, steps: int, seed: int) -> None
         assert float((exact - value).abs().min()) <= float(residual) + 1e-9
 
 
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 9), st.integers(0, 999))
+def test_the_steepest_direction_has_the_largest_ritz_value(dim: int, steps: int, seed: int) -> None:
+    a = random_symmetric(dim, seed, definite=False)
+    found = lanczos(lambda v: a @ v, dim, steps)
+    assert float(found.steepest.norm()) == pytest.approx(1.0)
+    rayleigh = float(found.steepest @ a @ found.steepest)
+    assert rayleigh == pytest.approx(found.largest, abs=1e-9)
+    # The residual is that of the pair: ‖Av − θv‖.
+    left = float((a @ found.steepest - found.largest * found.steepest).norm())
+    assert left == pytest.approx(float(found.residuals[-1]), abs=1e-7)
+
+
 def test_lanczos_stops_when_the_space_is_exhausted() -> None:
     calls = 0
 
@@ -91,10 +104,13 @@ def test_report_tells_convex_from_indefinite() -> None:
     convex = convexity_on_ball(quadratic(torch.eye(4)), radius=0.5)
     assert convex.convex_share == 1.0
     assert convex.smallest == pytest.approx(1.0)
+    assert set(convex.row()) >= {"convex_share", "worst_pair", "lipschitz", "smallest", "largest"}
+    assert "steepest" not in convex.row()  # a row is numbers
     saddle = convexity_on_ball(quadratic(torch.diag(torch.tensor([9.0, 9, 9, -1]))), radius=0.5)
     # Random pairs all but miss the one bad direction; Lanczos does not.
     assert saddle.smallest == pytest.approx(-1.0)
     assert saddle.largest == pytest.approx(9.0)
+    assert abs(float(saddle.steepest[3])) < 1e-6
 
 
 def test_lipschitz_estimate_never_exceeds_the_constant() -> None:

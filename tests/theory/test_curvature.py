@@ -9,6 +9,7 @@ from torch import nn
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import RecurrentNet
+from fwrnn_core.theory.convexity import hessian_spectrum
 from fwrnn_core.theory.curvature import (
     curvature_along_path,
     curvature_in_nested_balls,
@@ -66,6 +67,42 @@ def test_lower_bound_stays_below_and_ascent_closes_the_gap(p: float) -> None:
         assert found.value == pytest.approx(exact, rel=1e-3)
 
 
+def test_a_steep_direction_that_samples_miss_is_found_when_it_is_named() -> None:
+    # One steep direction among 500 flat ones: (s − x)ᵀH(s − x) ≤ 4δ²λ, and random pairs see 1/500.
+    h = torch.diag(torch.cat([torch.tensor([100.0]), torch.zeros(499)])).double()
+    options = {"radius": 0.2, "samples": 4, "ascent_steps": 0}
+    blind = curvature_on_ball(quadratic(h), **options)
+    steepest = hessian_spectrum(quadratic(h), steps=3).steepest
+    named = curvature_on_ball(quadratic(h), steepest=steepest, **options)
+    exact = quadratic_curvature(h, 0.2)
+    assert blind.value < 0.1 * exact
+    assert named.value == pytest.approx(exact, rel=1e-6)
+    assert (named.sampled, named.median) == (blind.sampled, blind.median)
+
+
+@pytest.mark.parametrize("p", [1, 2, math.inf])
+def test_a_named_direction_is_brought_to_the_surface_of_its_ball(p: float) -> None:
+    # F = ½‖w‖², v = (1, 1): ±δv/‖v‖_p are 2δ‖v‖_2/‖v‖_p apart.
+    v = torch.ones(2, dtype=torch.float64)
+    options = {"radius": 0.5, "norm": p, "samples": 1, "ascent_steps": 0}
+    found = curvature_on_ball(quadratic(torch.eye(2)), steepest=7 * v, **options)
+    apart = 2 * 0.5 * math.sqrt(2) / float(torch.linalg.vector_norm(v, ord=p))
+    assert found.value >= apart**2 - 1e-12
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_triples_are_evaluated_one_by_one_or_at_once(vectorize: bool) -> None:
+    torch.manual_seed(0)
+    net, x = RecurrentNet(2, 4, 1), torch.randn(3, 5, 2)
+    objective, reference = (
+        model_objective(net, nn.functional.mse_loss, x, torch.ones(3, 1), vectorize=how)
+        for how in (vectorize, False)
+    )
+    found = curvature_on_ball(objective, radius=0.1, samples=6, ascent_steps=2)
+    wanted = curvature_on_ball(reference, radius=0.1, samples=6, ascent_steps=2)
+    assert found.row() == pytest.approx(wanted.row(), rel=1e-6)
+
+
 def test_curvature_of_a_concave_function_is_not_positive() -> None:
     found = curvature_on_ball(quadratic(-torch.eye(3)), radius=1.0)
     assert found.negative_share == 1.0
@@ -106,6 +143,18 @@ def test_path_rows_are_json_able_and_repeatable() -> None:
     # On a quadratic the curvature does not depend on the point and grows with the square of δ.
     assert rows[0]["value"] == pytest.approx(rows[2]["value"])
     assert rows[1]["value"] == pytest.approx(4 * rows[0]["value"])
+
+
+def test_lanczos_along_a_path_finds_the_steepest_direction_of_each_point() -> None:
+    # F = Σ w⁴: the Hessian is diag(12 w²), so each point has a steep direction of its own.
+    objective = Objective(lambda w: (w**4).sum(), torch.zeros(40, dtype=torch.float64))
+    points = [10 * torch.eye(40)[i] for i in (3, 17)]
+    options = {"radii": [1e-3], "samples": 1, "ascent_steps": 0}
+    rows = curvature_along_path(objective, points, lanczos_steps=3, **options)
+    for row in rows:
+        assert row["value"] == pytest.approx(4e-6 * 12 * 100, rel=1e-3)
+    for row in curvature_along_path(objective, points, **options):
+        assert row["value"] < 0.5 * 4e-6 * 12 * 100
 
 
 def test_bad_requests_are_refused() -> None:

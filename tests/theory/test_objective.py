@@ -92,6 +92,25 @@ def test_random_layers_give_one_function() -> None:
     assert torch.equal(own.get_state(), state)
 
 
+@pytest.mark.parametrize(
+    ("cell", "vectorize"),
+    [("tanh", False), ("tanh", True), ("lstm", False), ("lstm", True), ("gru", False)],
+)
+def test_many_points_at_once_are_the_points_one_by_one(cell: str, vectorize: bool) -> None:
+    net, x, y = small_problem(cell, initial_state="uniform" if cell == "tanh" else "zeros")
+    single = model_objective(net, nn.functional.mse_loss, x, y)
+    many = model_objective(net, nn.functional.mse_loss, x, y, vectorize=vectorize)
+    points = single.origin + 0.1 * torch.randn(4, single.dim, dtype=torch.float64)
+    values, gradients = many.values_and_grads(points)
+    one_by_one = [single.value_and_grad(p) for p in points]
+    torch.testing.assert_close(values.tolist(), [v for v, _ in one_by_one])
+    torch.testing.assert_close(gradients, torch.stack([g for _, g in one_by_one]))
+    torch.testing.assert_close(many.values(points), values)
+    assert many.evaluations == {"value": 4, "grad": 4, "hvp": 0}
+    with pytest.raises(ConfigError, match="shape"):
+        many.values(points[:, 1:])
+
+
 def test_evaluations_are_counted() -> None:
     objective = Objective(lambda w: w @ w, torch.ones(2), hvp="difference")
     objective.value()

@@ -46,16 +46,23 @@ export function makeStage(hooks) {
     return [v.wx(event.clientX - box.left), v.wy(event.clientY - box.top)];
   };
 
-  drag(omega, grasp, (event) => hooks.moveTo(...inside(pointer(event))), hooks.released);
-  drag(edge, grasp, (event) => {
-    const [, y] = pointer(event);
-    hooks.resize(Math.min(Math.max((y - place[1]) * edgeSide, radiusRange.min), radiusRange.max));
-  }, hooks.released);
+  // Known at once, not with the next drawing: between two frames there may be several keys.
+  const moveTo = (to) => {
+    place = inside(to);
+    hooks.moveTo(...place);
+  };
+  const resize = (to) => {
+    radius = Math.min(Math.max(to, radiusRange.min), radiusRange.max);
+    hooks.resize(radius);
+  };
+
+  drag(omega, grasp, (event) => moveTo(pointer(event)), hooks.released);
+  drag(edge, grasp, (event) => resize((pointer(event)[1] - place[1]) * edgeSide), hooks.released);
   // A mouse may take hold anywhere; a finger only at the handles, or the page could not scroll.
   node.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "touch" || event.button !== 0 || event.target.closest(".fwx-handle")) return;
     grasp();
-    hooks.moveTo(...inside(pointer(event)));
+    moveTo(pointer(event));
     omega.focus({ preventScroll: true });
     omega.dispatchEvent(new PointerEvent("pointerdown", event));
   });
@@ -65,7 +72,7 @@ export function makeStage(hooks) {
     event.preventDefault();
     const [x0, x1] = surface.spec.domain;
     const step = STEP * (x1 - x0) * (event.shiftKey ? 5 : 1);
-    hooks.moveTo(...inside([place[0] + way[0] * step, place[1] + way[1] * step]));
+    moveTo([place[0] + way[0] * step, place[1] + way[1] * step]);
   });
   edge.addEventListener("keydown", (event) => {
     const way = ARROWS[event.key];
@@ -73,7 +80,7 @@ export function makeStage(hooks) {
     event.preventDefault();
     const { min, max } = radiusRange;
     const step = STEP * (max - min) * (event.shiftKey ? 5 : 1);
-    hooks.resize(Math.min(Math.max(radius + (way[0] + way[1]) * step, min), max));
+    resize(radius + (way[0] + way[1]) * step);
   });
 
   return {

@@ -1,0 +1,254 @@
+"""Quantities that are positive when a claim has it right, read from records and from the paper.
+
+Runs are named as in the catalogue; ``har2/published/fw-k5`` also says where the paper prints it
+(Table III, HAR-2, "Ours K=5"). A value from runs that have not reached their last epoch is
+*provisional*: it is shown, and nothing is judged by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.fairness import first_reaching, signed
+from fwrnn_core.reports import published, same_machine, seconds_per_epoch
+from fwrnn_core.training import Record
+
+
+@dataclass(frozen=True)
+class Measured:
+    """``value`` is None where there is nothing to compare; ``note`` says what else to know, and
+    with ``comparable`` False why the runs, though there, cannot be judged against each other."""
+
+    value: float | None
+    final: bool = True
+    note: str = ""
+    comparable: bool = True
+
+
+class Comparison(Protocol):
+    """What a rule judges."""
+
+    def names(self) -> tuple[str, ...]:
+        """The runs it needs."""
+
+    def printed(self) -> float | None:
+        """The value by the paper's own numbers; None where it printed none."""
+
+    def measure(self, evidence: Evidence) -> Measured:
+        """The value by the records."""
+
+    def show(self, value: float) -> str:
+        """The value in words, with its unit."""
+
+
+def in_print(name: str, what: str = "accuracy") -> float | None:
+    """What the paper prints for a run: accuracy in per cent, or time in hours; None if nothing.
+
+    >>> in_print("har2/published/fw-k5"), in_print("mnist-indrnn/published/pixel/adam", "time")
+    (94.11, 4.84)
+    """
+    match name.split("/"):
+        case ["har2" | "noisy-har2" as column, "published", method]:
+            table = "table3"
+        case ["mnist-indrnn", "published", column, method]:
+            table = "table2"
+        case _:
+            return None
+    return float(published()[table][method][column][what])
+
+
+def _common(records: Sequence[Record]) -> int:
+    return min(r.epochs for r in records)
+
+
+def _all_final(records: Sequence[Record]) -> bool:
+    return all(r.status != "partial" for r in records)
+
+
+def _lost(records: Sequence[Record]) -> str:
+    lost = [r.name.rpartition("/")[2] for r in records if r.status == "diverged"]
+    return f"{', '.join(lost)} diverged" if lost else ""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A sum of best test accuracies with signs, in percentage points."""
+
+    terms: tuple[tuple[int, str], ...]
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for _, name in self.terms)
+
+    def printed(self) -> float | None:
+        values = [(sign, in_print(name)) for sign, name in self.terms]
+        if any(v is None for _, v in values):
+            return None
+        return sum(sign * v for sign, v in values if v is not None)
+
+    def measure(self, evidence: Evidence) -> Measured:
+        found = [evidence.record(name) for name in self.names()]
+        runs = [r for r in found if r is not None and r.epochs]
+        if len(runs) < len(self.terms):
+            return Measured(None)
+        final = _all_final(runs)
+        # Unfinished runs are compared over the epochs that all of them have.
+        until = None if final else _common(runs)
+        value = sum(
+            sign * 100 * float(np.nanmax(run.curve("test_accuracy")[:until]))
+            for (sign, _), run in zip(self.terms, runs, strict=True)
+        )
+        return Measured(value, final, _lost(runs))
+
+    def show(self, value: float) -> str:
+        return f"{signed(value)} points"
+
+
+def gain(better: str, worse: str) -> Accuracy:
+    """Best test accuracy of one run less that of another."""
+    return Accuracy(((1, better), (-1, worse)))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How much lower one training loss ends than another, at the last epoch that both have."""
+
+    lower: str
+    higher: str
+
+    def names(self) -> tuple[str, ...]:
+        return self.lower, self.higher
+
+    def printed(self) -> float | None:
+        return None
+
+    def measure(self, evidence: Evidence) -> Measured:
+        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs]
+        if len(runs) < 2:
+            return Measured(None)
+        last = _common(runs) - 1
+        low, high = (float(r.curve("train_loss")[last]) for r in runs)
+        return Measured(high - low, _all_final(runs), _lost(runs))
+
+    def show(self, value: float) -> str:
+        return f"training loss lower by {value:.3g}"
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Share that ``ours`` saves of what ``baseline`` spends on an epoch, 0 … 1; negative if more.
+
+    ``what`` is "seconds", "updates" or "gradient_evaluations". An epoch costs the same all along,
+    so that one epoch of each run is enough. Seconds are judged only if both runs were timed on the
+    same kind of machine and under the same sources.
+    """
+
+    what: str
+    ours: str
+    baseline: str
+
+    def names(self) -> tuple[str, ...]:
+        return self.ours, self.baseline
+
+    def printed(self) -> float | None:
+        if self.what != "seconds":
+            return None
+        ours, baseline = (in_print(n, "time") for n in self.names())
+        return 1 - ours / baseline if ours is not None and baseline is not None else None
+
+    def measure(self, evidence: Evidence) -> Measured:
+        found = [evidence.record(name) for name in self.names()]
+        runs = [r for r in found if r is not None and r.epochs]
+        if len(runs) < 2:
+            return Measured(None)
+        note = ""
+        if self.what == "seconds":
+            if not same_machine(runs):
+                return Measured(None, False, "timed on different machines", False)
+            if len({r.body["environment"].get("code") for r in runs}) > 1:
+                note = "timed under two versions of the sources"
+            spent = [seconds_per_epoch(r) for r in runs]
+        else:
+            spent = [float(r.curve(self.what)[-1]) / r.epochs for r in runs]
+        return Measured(1 - spent[0] / spent[1], not note, note, not note)
+
+    def show(self, value: float) -> str:
+        unit = {"seconds": "time", "updates": "updates"}.get(self.what, "gradients")
+        return f"{1 - value:.2f} × the {unit}"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Share of ``x`` that ``ours`` saves until the training loss that both runs reach, or with
+    ``accuracy``, until the test accuracy that is the baseline's best."""
+
+    ours: str
+    baseline: str
+    x: str = "epoch"
+    accuracy: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        return self.ours, self.baseline
+
+    def printed(self) -> float | None:
+        return None
+
+    def measure(self, evidence: Evidence) -> Measured:
+        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs]
+        if len(runs) < 2:
+            return Measured(None)
+        final, ours, baseline = _all_final(runs), *runs
+        if self.accuracy:
+            level = float(np.nanmax(baseline.curve("test_accuracy")))
+            spent = [first_reaching(r, level, self.x) for r in (ours, baseline)]
+        else:
+            level = max(float(np.nanmin(r.curve("train_loss"))) for r in runs)
+            spent = [_first_below(r, level, self.x) for r in (ours, baseline)]
+        if not math.isfinite(spent[0]):
+            return Measured(-math.inf, final)
+        return Measured(1 - spent[0] / spent[1], final)
+
+    def show(self, value: float) -> str:
+        unit = {"epoch": "epochs", "updates": "updates"}.get(self.x, "gradients")
+        if not math.isfinite(value):
+            return "never gets there"
+        return f"{1 - value:.2f} × the {unit}"
+
+
+def _first_below(record: Record, level: float, x: str) -> float:
+    there = np.flatnonzero(record.curve("train_loss") <= level)
+    return float(record.curve(x)[there[0]]) if there.size else math.inf
+
+
+@dataclass(frozen=True)
+class Swing:
+    """How much more a training loss climbs back on its way: log2 of the ratio of all its rises."""
+
+    rough: str
+    smooth: str
+
+    def names(self) -> tuple[str, ...]:
+        return self.rough, self.smooth
+
+    def printed(self) -> float | None:
+        return None
+
+    def measure(self, evidence: Evidence) -> Measured:
+        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs > 1]
+        if len(runs) < 2:
+            return Measured(None)
+        until = _common(runs)
+        rises = [
+            float(np.clip(np.diff(r.curve("train_loss")[:until]), 0, None).sum()) for r in runs
+        ]
+        if not all(rises):
+            return Measured(None, note="a loss that never rises")
+        return Measured(math.log2(rises[0] / rises[1]), _all_final(runs))
+
+    def show(self, value: float) -> str:
+        return f"{2**value:.1f} × the rises"

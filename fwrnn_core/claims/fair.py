@@ -1,0 +1,214 @@
+"""The same claims under fair conditions: tuned alike, several seeds, intervals instead of sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fwrnn_core import fairness
+from fwrnn_core.claims.rules import Rule, learned, pending
+from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import tuned
+from fwrnn_core.fairness import Paired, first_reaching, from_zero
+
+Term = tuple[int, str, str]  # sign, task, method
+
+
+def _final_names(terms: tuple[Term, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for _, t, m in terms for n in fairness.final_names(t, m).values()))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A sum of accuracies with signs, seed by seed, and its 95 % interval."""
+
+    terms: tuple[Term, ...]
+    name: ClassVar[str] = "interval"
+    words: ClassVar[str] = (
+        "accuracies are compared seed by seed, with a 95 % interval (± is half its width): a claim "
+        "*holds* if the whole interval of the mean difference has the claimed sign, *does not "
+        "hold* if all of it has the other, and else the methods are *not told apart*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return _final_names(self.terms)
+
+    def printed(self) -> str:
+        return ""
+
+    def test(self, evidence: Evidence) -> Paired:
+        """The differences over the seeds that all terms have."""
+        values = [fairness.accuracies(evidence, t, m) for _, t, m in self.terms]
+        seeds = sorted(set.intersection(*map(set, values)))
+        signs = [sign for sign, _, _ in self.terms]
+        return from_zero([sum(s * v[n] for s, v in zip(signs, values, strict=True)) for n in seeds])
+
+    def judge(self, evidence: Evidence) -> Finding:
+        test = self.test(evidence)
+        if not _settled(evidence, self.terms) or test.n < 2:
+            return pending(evidence, self.names(), f"{test} points" if test.n else "")
+        words = {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}
+        return Finding(f"{test} points, {test.n} seeds", words[test.side])
+
+
+def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
+    coverage = evidence.coverage(_final_names(terms))
+    return coverage.finished == len(coverage)
+
+
+def gain(task: str, better: str, worse: str) -> Interval:
+    """One method against another on one task."""
+    return Interval(((1, task, better), (-1, task, worse)))
+
+
+@dataclass(frozen=True)
+class EveryInterval:
+    """A claim about all of several comparisons."""
+
+    intervals: tuple[Interval, ...]
+    name: ClassVar[str] = "every interval"
+    words: ClassVar[str] = (
+        "a claim about *all* of several comparisons *holds* if every interval has the claimed "
+        "sign, *does not hold* as soon as one has the other, and else is *not told apart*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n for i in self.intervals for n in i.names()))
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [i.judge(evidence).verdict for i in self.intervals]
+        judged = [v for v in found if not v.open]
+        counts = {
+            "hold": judged.count(Verdict.HOLDS),
+            "not told apart": judged.count(Verdict.UNDECIDED),
+            "the other way": judged.count(Verdict.FAILS),
+        }
+        shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        text = f"of {len(judged)} comparisons: {shown}" if judged else ""
+        if Verdict.FAILS in judged:
+            return Finding(text, Verdict.FAILS)
+        if len(judged) < len(found):
+            return pending(evidence, self.names(), text)
+        whole = counts["hold"] == len(found)
+        return Finding(text, Verdict.HOLDS if whole else Verdict.UNDECIDED)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds until 90 % test accuracy, seed by seed."""
+
+    task: str
+    ours: str
+    baseline: str
+    name: ClassVar[str] = "cost"
+    words: ClassVar[str] = (
+        "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
+        "every seed, *not* if with no seed, and else the methods are *not told apart*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return _final_names(((1, self.task, self.ours), (1, self.task, self.baseline)))
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        ours, baseline = (
+            {
+                seed: first_reaching(record, x="seconds")
+                for seed, record in fairness.finals(evidence, self.task, method).items()
+            }
+            for method in (self.ours, self.baseline)
+        )
+        text, verdict = first_in(ours, baseline)
+        coverage = evidence.coverage(self.names())
+        if coverage.finished < len(coverage) or not set(ours) & set(baseline):
+            return pending(evidence, self.names(), text)
+        return Finding(text, verdict)
+
+
+def first_in(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[str, Verdict]:
+    """Who is first, seed by seed; inf is never.
+
+    >>> first_in({1: 2.0, 2: 3.0}, {1: 4.0, 2: math.inf})
+    ('first with 2 of 2 seeds', <Verdict.HOLDS: 'reproduced'>)
+    """
+    seeds = set(ours) & set(baseline)
+    if not seeds:
+        return "", Verdict.UNDECIDED
+    if all(math.isinf(ours[s]) and math.isinf(baseline[s]) for s in seeds):
+        return "neither gets there", Verdict.UNDECIDED
+    won, lost = (sum(a[s] < b[s] for s in seeds) for a, b in ((ours, baseline), (baseline, ours)))
+    text = f"first with {won} of {len(seeds)} seeds"
+    if won == len(seeds):
+        return text, Verdict.HOLDS
+    return text, Verdict.FAILS if lost == len(seeds) else Verdict.UNDECIDED
+
+
+@dataclass(frozen=True)
+class TunedAdding:
+    """Adding over 200 steps with tuned learning rates: with how many seeds it is learned."""
+
+    name: ClassVar[str] = "tuned adding"
+    words: ClassVar[str] = (
+        "with tuned learning rates the claim on the Adding task *holds* if both K = 1 and K = 10 "
+        "learn it with more seeds than Adam, *in part* if one does, and else *does not hold*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._name(m, s) for m in tuned.METHODS for s in tuned.SEEDS)
+
+    @staticmethod
+    def _name(method: str, seed: int) -> str:
+        return f"adding/tuned/final/{method}/seed-{seed}"
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found: dict[str, list[bool]] = {}
+        for method in tuned.METHODS:
+            runs = [evidence.record(self._name(method, s)) for s in tuned.SEEDS]
+            there = [r for r in runs if r is not None and r.status != "partial"]
+            if there:
+                found[method] = [math.isfinite(learned(r)) for r in there]
+        shown = [
+            f"{fairness.label(m).replace('Frank-Wolfe, ', '')} {sum(seeds)} of {len(seeds)}"
+            for m, seeds in found.items()
+        ]
+        text = f"learned by {', '.join(shown)} seeds" if shown else ""
+        coverage = evidence.coverage(self.names())
+        if coverage.finished < len(coverage):
+            return pending(evidence, self.names(), text)
+        more = [sum(seeds) > sum(found["adam"]) for m, seeds in found.items() if m != "adam"]
+        whole = {len(more): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(sum(more), Verdict.PARTLY))
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """A rule of the published settings on runs that were made equal in part, as ``how`` says."""
+
+    how: str
+    rule: Rule
+    name: ClassVar[str] = "otherwise"
+    words: ClassVar[str] = (
+        "where the figures begin with what was made equal, and in the rows on theory, the rule is "
+        "that of the published settings, on those runs"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return self.rule.names()
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        finding = self.rule.judge(evidence)
+        return Finding(f"{self.how}: {finding.text}", finding.verdict)

@@ -1,0 +1,462 @@
+"""The paper's claims, one by one: its words, where they stand, and the rules that judge them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fwrnn_core.claims import fair
+from fwrnn_core.claims.comparisons import (
+    Accuracy,
+    Comparison,
+    Earlier,
+    Loss,
+    Saving,
+    Swing,
+    gain,
+)
+from fwrnn_core.claims.rules import (
+    Angle,
+    Assumption,
+    Every,
+    Fades,
+    HalfSize,
+    Learns,
+    Most,
+    Rule,
+    Stuck,
+    Within,
+)
+
+PARTS = ("Theory", "Adding task", "Vanilla RNN on MNIST", "IndRNN on MNIST", "HAR-2", "Overall")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    ``page`` is the page with the runs, below ``notebooks/``; ``note`` stands where the paper prints
+    no figure. ``published`` judges the runs in the authors' settings, ``fair`` those under fair
+    conditions; None where there are no such runs. ``settled`` is the verdict on a claim that no run
+    can decide. ``headline`` claims stand on the first page too.
+    """
+
+    key: str
+    part: str
+    text: str
+    where: str
+    page: str
+    published: Rule | None = None
+    fair: Rule | None = None
+    note: str = ""
+    settled: str = ""
+    headline: bool = False
+
+    def printed(self) -> str:
+        """The evidence in print."""
+        rules = [rule.printed() for rule in (self.published, self.fair) if rule]
+        return next(filter(None, rules), "") or self.note or "in words"
+
+
+def _har2(method: str, noisy: bool = False) -> str:
+    return f"{'noisy-' if noisy else ''}har2/published/{method}"
+
+
+def _rnn(task: str, method: str) -> str:
+    return f"mnist-rnn/published/{task}/{method}"
+
+
+def _indrnn(task: str, method: str, protocol: str = "published") -> str:
+    return f"mnist-indrnn/{protocol}/{task}/{method}"
+
+
+def _beats(better: str, worse: str, noisy: bool = False) -> tuple[Rule, Rule]:
+    """Both protocols' rules for "this method is better than that one" on HAR-2."""
+    task = "noisy-har2" if noisy else "har2"
+    published = HalfSize(gain(_har2(better, noisy), _har2(worse, noisy)))
+    return published, fair.gain(task, better, worse)
+
+
+_TASKS = ("pixel", "permuted")
+_NOISY = (False, True)
+# The drop from clean to noisy data, Adam's less ours.
+_DROP = Accuracy(
+    (
+        (1, _har2("fw-k10", True)),
+        (-1, _har2("fw-k10")),
+        (-1, _har2("adam", True)),
+        (1, _har2("adam")),
+    )
+)
+_BEYOND_SGD: tuple[Comparison, ...] = (
+    *(gain(_har2(m, n), _har2("adam", n)) for n in _NOISY for m in ("fw-k1", "fw-k5", "fw-k10")),
+    *(gain(_rnn(t, m), _rnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")),
+    *(gain(_indrnn(t, m), _indrnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")),
+    *(Loss(f"adding/published/{m}", "adding/published/adam") for m in ("fw-k1", "fw-k10")),
+)
+
+CLAIMS = (
+    Claim(
+        "theorem",
+        "Theory",
+        "Under A1 to A5 the risk converges at a sublinear rate.",
+        "Abstract; Theorem 2",
+        "theory/convergence",
+        note="a proof, lost in the text at hand",
+        settled="proved, given the assumptions (the proof is ours)",
+    ),
+    Claim(
+        "inside",
+        "Theory",
+        "With a step size of 1/k the inner loop never leaves its ball.",
+        "Sec. III",
+        "theory/algorithm",
+        settled="true of Algorithm 1; the released program walks up to K − 1 radii away",
+    ),
+    Claim(
+        "a1",
+        "Theory",
+        "Along the path the risk is convex inside each ball (A1).",
+        "Sec. IV, Theorem 2",
+        "theory/assumptions",
+        fair=Assumption("theory/har2/fw-k5", "A1"),
+    ),
+    Claim(
+        "a2",
+        "Theory",
+        "Along the path the risk is star-convex (A2).",
+        "Sec. IV, Theorem 2",
+        "theory/assumptions",
+        fair=Assumption("theory/har2/fw-k5", "A2"),
+    ),
+    Claim(
+        "a5",
+        "Theory",
+        "The displacement and the negative gradient have very similar directions (A5).",
+        "Sec. IV, Fig. 2",
+        "theory/a5_angles",
+        Angle("theory/har2/fw-k10-published", "batch/rnn.weight_hh_l0"),
+        fair.Otherwise(
+            "Algorithm 1, minibatches, all weights", Angle("theory/har2/fw-k5", "batch/global")
+        ),
+        note="a range, a mean and a deviation, lost in the text at hand",
+        headline=True,
+    ),
+    Claim(
+        "small-k",
+        "Theory",
+        "Often a small K works better than SGD.",
+        "Sec. IV",
+        "experiments/har2",
+        Most(
+            tuple(gain(_har2(m, n), _har2("adam", n)) for n in _NOISY for m in ("fw-k1", "fw-k5"))
+        ),
+        fair.EveryInterval(
+            tuple(fair.gain(t, m, "adam") for t in fair.fairness.TASKS for m in ("fw-k1", "fw-k5"))
+        ),
+    ),
+    Claim(
+        "adding",
+        "Adding task",
+        "On a long Adding task the method converges while SGD does not learn.",
+        "Sec. V-A, Fig. 3",
+        "experiments/adding",
+        Learns(("adding/published/fw-k1", "adding/published/fw-k10"), "adding/published/adam"),
+        fair.TunedAdding(),
+        note="Fig. 3, curves only",
+        headline=True,
+    ),
+    Claim(
+        "rnn-stuck",
+        "Vanilla RNN on MNIST",
+        "SGD shows no convergence or very slow convergence.",
+        "Sec. V-A, Fig. 4",
+        "experiments/mnist_rnn",
+        Stuck(tuple(_rnn(t, "adam") for t in _TASKS)),
+        note="Fig. 4, curves only",
+    ),
+    Claim(
+        "rnn-faster",
+        "Vanilla RNN on MNIST",
+        "The method converges faster than SGD and TBPTT on both data sets.",
+        "Sec. V-A, Fig. 4",
+        "experiments/mnist_rnn",
+        Every(
+            tuple(
+                Loss(_rnn(t, ours), _rnn(t, theirs))
+                for t in _TASKS
+                for ours in ("fw-k1", "fw-k5")
+                for theirs in ("adam", "adam-tbptt")
+            )
+        ),
+        note="Fig. 4, curves only",
+    ),
+    Claim(
+        "rnn-tbptt",
+        "Vanilla RNN on MNIST",
+        "Combined with TBPTT it reaches higher accuracy than the baseline.",
+        "Sec. V-A, Fig. 4",
+        "experiments/mnist_rnn",
+        Every(
+            tuple(
+                gain(_rnn(t, m), _rnn(t, "adam"))
+                for t in _TASKS
+                for m in ("fw-k1-tbptt", "fw-k5-tbptt")
+            )
+        ),
+        note="Fig. 4, curves only",
+    ),
+    Claim(
+        "rnn-updates",
+        "Vanilla RNN on MNIST",
+        "With more inner steps, fewer updates are needed to converge.",
+        "Sec. V-A, Fig. 4",
+        "experiments/mnist_rnn",
+        Every(tuple(Earlier(_rnn(t, "fw-k5"), _rnn(t, "fw-k1"), "updates") for t in _TASKS)),
+        fair.Otherwise(
+            "same runs, counted in gradients",
+            Every(
+                tuple(
+                    Earlier(_rnn(t, "fw-k5"), _rnn(t, "fw-k1"), "gradient_evaluations")
+                    for t in _TASKS
+                )
+            ),
+        ),
+        note="Fig. 4, curves only",
+    ),
+    Claim(
+        "indrnn-accuracy",
+        "IndRNN on MNIST",
+        "It reaches a test accuracy comparable with the baseline's.",
+        "Table II; Conclusions",
+        "experiments/mnist_indrnn",
+        Within(
+            tuple(
+                gain(_indrnn(t, m), _indrnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")
+            )
+        ),
+        fair.Otherwise(
+            "equal batch size and rate",
+            Within(
+                tuple(
+                    gain(_indrnn(t, m, "equal"), _indrnn(t, "adam", "equal"))
+                    for t in _TASKS
+                    for m in ("fw-k1", "fw-k5")
+                )
+            ),
+        ),
+        headline=True,
+    ),
+    Claim(
+        "indrnn-updates",
+        "IndRNN on MNIST",
+        "It needs fewer gradient updates.",
+        "Fig. 5; Conclusions",
+        "experiments/mnist_indrnn",
+        Every((Saving("updates", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam")),)),
+        fair.Otherwise(
+            "equal batch size, counted in gradients",
+            Every(
+                (
+                    Saving(
+                        "gradient_evaluations",
+                        _indrnn("pixel", "fw-k5", "equal"),
+                        _indrnn("pixel", "adam", "equal"),
+                    ),
+                )
+            ),
+        ),
+        note="Fig. 5, by its axis",
+    ),
+    Claim(
+        "indrnn-time",
+        "IndRNN on MNIST",
+        "With K = 5 it takes about half the training time.",
+        "Table II; Conclusions",
+        "experiments/mnist_indrnn",
+        HalfSize(Saving("seconds", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam"))),
+        fair.Otherwise(
+            "equal batch size",
+            Every(
+                (
+                    Saving(
+                        "seconds",
+                        _indrnn("pixel", "fw-k5", "equal"),
+                        _indrnn("pixel", "adam", "equal"),
+                    ),
+                )
+            ),
+        ),
+        headline=True,
+    ),
+    Claim(
+        "har2-adam",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than SGD (Adam).",
+        "Table III",
+        "experiments/har2",
+        *_beats("fw-k5", "adam"),
+    ),
+    Claim(
+        "har2-clip",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than SGD with clipped gradients.",
+        "Table III",
+        "experiments/har2",
+        *_beats("fw-k5", "adam-clip"),
+        headline=True,
+    ),
+    Claim(
+        "har2-tbptt",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than TBPTT.",
+        "Table III",
+        "experiments/har2",
+        *_beats("fw-k5", "adam-tbptt"),
+    ),
+    Claim(
+        "har2-lstm",
+        "HAR-2",
+        "It improves an LSTM.",
+        "Table III",
+        "experiments/har2",
+        *_beats("lstm-fw", "lstm-adam"),
+    ),
+    Claim(
+        "har2-bn",
+        "HAR-2",
+        "It works with batch normalisation.",
+        "Table III",
+        "experiments/har2",
+        *_beats("fw-bn", "fw-k5"),
+    ),
+    Claim(
+        "har2-indrnn",
+        "HAR-2",
+        "It improves IndRNN.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        *_beats("indrnn-fw", "indrnn-adam"),
+    ),
+    Claim(
+        "har2-indrnn-time",
+        "HAR-2",
+        "IndRNN with it takes less running time.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        HalfSize(Saving("seconds", _har2("indrnn-fw"), _har2("indrnn-adam"))),
+        fair.Cost("har2", "indrnn-fw", "indrnn-adam"),
+    ),
+    Claim(
+        "har2-epochs",
+        "HAR-2",
+        "It passes the baseline's accuracy within fewer training epochs.",
+        "Sec. V-A",
+        "experiments/har2",
+        Every((Earlier(_har2("fw-k5"), _har2("adam"), accuracy=True),)),
+        fair.Cost("har2", "fw-k5", "adam"),
+    ),
+    Claim(
+        "har2-swing",
+        "HAR-2",
+        "With or without noise, SGD's training loss swings up and down, and the method's does not.",
+        "Sec. V-A, Fig. 6",
+        "experiments/har2",
+        Every(tuple(Swing(_har2("adam", n), _har2("fw-k5", n)) for n in _NOISY)),
+        note="Fig. 6, curves only",
+    ),
+    Claim(
+        "noisy-clip",
+        "HAR-2",
+        "Under noise, K = 10 is better than SGD with clipped gradients.",
+        "Table III",
+        "experiments/har2",
+        *_beats("fw-k10", "adam-clip", noisy=True),
+    ),
+    Claim(
+        "clip-fades",
+        "HAR-2",
+        "Clipping helps SGD on clean data and loses its advantage on noisy data.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        Fades(
+            gain(_har2("adam-clip"), _har2("adam")),
+            gain(_har2("adam-clip", True), _har2("adam", True)),
+        ),
+        fair.Interval(
+            (
+                (1, "har2", "adam-clip"),
+                (-1, "har2", "adam"),
+                (-1, "noisy-har2", "adam-clip"),
+                (1, "noisy-har2", "adam"),
+            )
+        ),
+    ),
+    Claim(
+        "noise-drop",
+        "HAR-2",
+        "It is robust to noise: K = 10 loses less accuracy to it than SGD.",
+        "Abstract; Sec. V-A",
+        "experiments/har2",
+        HalfSize(_DROP),
+        fair.Interval(
+            (
+                (1, "noisy-har2", "fw-k10"),
+                (-1, "har2", "fw-k10"),
+                (-1, "noisy-har2", "adam"),
+                (1, "har2", "adam"),
+            )
+        ),
+    ),
+    Claim(
+        "noisy-adam",
+        "Overall",
+        "In the noisy experiment it improves on SGD by 15.14 points.",
+        "Conclusions",
+        "experiments/har2",
+        *_beats("fw-k10", "adam", noisy=True),
+        headline=True,
+    ),
+    Claim(
+        "every-sgd",
+        "Overall",
+        "It outperforms SGD in all experiments.",
+        "Conclusions",
+        "experiments/reproduction_report",
+        Every(_BEYOND_SGD),
+        fair.EveryInterval(
+            tuple(
+                fair.gain(t, m, "adam")
+                for t in fair.fairness.TASKS
+                for m in ("fw-k1", "fw-k5", "fw-k10")
+            )
+        ),
+        headline=True,
+    ),
+    Claim(
+        "tbptt",
+        "Overall",
+        "It boosts TBPTT.",
+        "Conclusions",
+        "experiments/har2",
+        Every(tuple(gain(_har2("fw-tbptt", n), _har2("adam-tbptt", n)) for n in _NOISY)),
+        fair.EveryInterval(
+            tuple(fair.gain(t, "fw-tbptt", "adam-tbptt") for t in fair.fairness.TASKS)
+        ),
+        headline=True,
+    ),
+    Claim(
+        "cost",
+        "Overall",
+        "In spite of the inner loop, training costs less than plain back-propagation.",
+        "Abstract",
+        "experiments/reproduction_report",
+        Every(
+            (
+                *(Saving("seconds", _har2("fw-k5", n), _har2("adam", n)) for n in _NOISY),
+                *(Saving("seconds", _indrnn(t, "fw-k5"), _indrnn(t, "adam")) for t in _TASKS),
+            )
+        ),
+        fair.Cost("har2", "fw-k5", "adam-clip"),
+        headline=True,
+    ),
+)

@@ -1,0 +1,138 @@
+"""Claims held against records, in rows: what the pages show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fwrnn_core.claims.paper import CLAIMS, Claim
+from fwrnn_core.claims.rules import Rule
+from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
+from fwrnn_core.errors import unknown
+from fwrnn_core.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim with what the records say of it; None where it has no such rule."""
+
+    claim: Claim
+    published: Finding | None
+    fair: Finding | None
+
+    @property
+    def verdict(self) -> str:
+        """Both verdicts in words, as Markdown."""
+        parts = []
+        if self.published is not None:
+            parts.append(f"**{self.published.verdict.value}**")
+        if self.fair is not None:
+            start = "fair: " if parts else ""
+            parts.append(f"{start}**{FAIR[self.fair.verdict]}**")
+        return "; ".join(parts) or self.claim.settled
+
+
+def examine(claim: Claim | str, evidence: Evidence | None = None) -> Row:
+    """Hold a claim, or the one of that key, against the records.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` for an unknown key.
+    """
+    evidence = evidence or Evidence()
+    if isinstance(claim, str):
+        known = {c.key: c for c in CLAIMS}
+        if claim not in known:
+            raise unknown("claim", claim, known)
+        claim = known[claim]
+    rules = claim.published, claim.fair
+    return Row(claim, *(rule.judge(evidence) if rule else None for rule in rules))
+
+
+def examine_all(claims: Iterable[Claim] = CLAIMS, evidence: Evidence | None = None) -> list[Row]:
+    """Every claim, with the records read once."""
+    evidence = evidence or Evidence()
+    return [examine(claim, evidence) for claim in claims]
+
+
+def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
+    """Claim, the three kinds of evidence, verdict: a MyST table with links to the pages.
+
+    ``numbers`` puts each claim's place in :data:`CLAIMS` in front, as in :func:`sources`; ``here``
+    is the page that the table stands on, which it need not link to.
+    """
+    header = ["Claim", "In print", "Re-run, published settings", "Fair conditions", "Verdict"]
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for row in rows:
+        claim = row.claim
+        link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
+        if claim.page == here:
+            link = claim.where
+        evidence = [f.text if f is not None else "–" for f in (row.published, row.fair)]
+        start = f"{_number(claim)}. " if numbers else ""
+        cells = [f"{start}{claim.text} ({link})", claim.printed(), *evidence, row.verdict]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(claim: Claim) -> int:
+    return CLAIMS.index(claim) + 1
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many claims came out how, in two sentences."""
+    published = [r.published.verdict for r in rows if r.published is not None]
+    fair = [r.fair.verdict for r in rows if r.fair is not None]
+    words = {v: v.value for v in Verdict}
+    return (
+        f"{len(published)} claims are held against runs in the published settings: "
+        f"{_counted(published, words)}. {len(fair)} are held against runs under fair conditions: "
+        f"{_counted(fair, FAIR)}."
+    )
+
+
+def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
+    counts = Counter(verdicts)
+    waiting = sum(n for v, n in counts.items() if v.open)
+    if waiting == len(verdicts):
+        return "none can be judged yet"
+    judged = [f"{counts[v]} *{words[v]}*" for v in Verdict if counts[v] and not v.open]
+    return ", ".join([*judged, f"{waiting} cannot be judged yet"] if waiting else judged)
+
+
+def rules_in_words(claims: Iterable[Claim] = CLAIMS) -> str:
+    """Every rule that is applied, in words, as a Markdown list."""
+    found: dict[str, Rule] = {}
+    for claim in claims:
+        for rule in (claim.published, claim.fair):
+            if rule is not None:
+                found.setdefault(rule.name, rule)
+    return "\n".join(f"- {_capital(rule.words)}." for rule in found.values())
+
+
+def _capital(words: str) -> str:
+    start = next(i for i, letter in enumerate(words) if letter.isalpha())
+    return words[:start] + words[start].upper() + words[start + 1 :]
+
+
+def sources(rows: Sequence[Row], evidence: Evidence) -> str:
+    """The runs behind each claim and how many have a record, as a Markdown table."""
+    lines = ["| | Runs | Records |", "|---|---|---|"]
+    for row in rows:
+        for rule in (row.claim.published, row.claim.fair):
+            if rule is None:
+                continue
+            coverage = evidence.coverage(rule.names())
+            there = len(coverage) - len(coverage.names("missing"))
+            shown = ", ".join(f"`{pattern}`" for pattern in _short(rule.names()))
+            lines.append(f"| {_number(row.claim)} | {shown} | {there} of {len(coverage)} |")
+    return "\n".join(lines)
+
+
+def _short(names: Iterable[str]) -> list[str]:
+    """Runs that differ in the seed alone as one pattern.
+
+    >>> _short(["a/b/seed-1", "a/b/seed-2", "c"])
+    ['a/b/*', 'c']
+    """
+    short = (n.rpartition("/")[0] + "/*" if "/seed-" in n else n for n in names)
+    return list(dict.fromkeys(short))

@@ -1,0 +1,387 @@
+"""The rules by which claims are judged in the published settings, each with its words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from fwrnn_core.claims.comparisons import Comparison, Measured
+from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.reports import LABELS
+from fwrnn_core.training import Record
+
+
+class Rule(Protocol):
+    """Evidence in print, evidence in the records, and a verdict."""
+
+    name: ClassVar[str]
+    words: ClassVar[str]
+
+    def names(self) -> tuple[str, ...]:
+        """The runs that it is judged by."""
+
+    def printed(self) -> str:
+        """What the paper prints on it, in figures; empty where it prints none."""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        """Hold it against the records."""
+
+
+_FEW = 4  # as many values are shown one by one
+
+
+def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Finding:
+    """The finding where runs are missing, stopped before their last epoch, or not comparable."""
+    coverage = evidence.coverage(names)
+    partial = coverage.names("partial")
+    if coverage.finished == len(coverage):
+        return Finding(so_far or "–", Verdict.UNDECIDED)
+    if missing := len(coverage.names("missing")):
+        there = len(coverage) - missing
+        text = f"{there} of {len(coverage)} runs there" if there else ""
+        verdict = Verdict.UNFINISHED if there else Verdict.OPEN
+        return Finding(_join(so_far, text) or "–", verdict)
+    _, done, planned = min((coverage.runs[n] for n in partial), key=lambda run: run[1])
+    return Finding(_join(so_far, f"{done} of {planned} epochs"), Verdict.UNFINISHED)
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(p for p in parts if p)
+
+
+def _shown(comparison: Comparison, measured: Measured) -> str:
+    if measured.value is None:
+        return measured.note
+    return _join(comparison.show(measured.value), measured.note)
+
+
+def _print(comparison: Comparison) -> str:
+    value = comparison.printed()
+    return "" if value is None else comparison.show(value)
+
+
+def together(shown: Iterable[str]) -> str:
+    """Figures in a row, with their unit once where it is the same.
+
+    >>> together(["+1.00 points", "−2.00 points"]), together(["0.50 × the time", "late"])
+    ('+1.00, −2.00 points', '0.50 × the time; late')
+    """
+    parts = [text for text in shown if text]
+    split = [text.partition(" ") for text in parts]
+    numbers, units = [number for number, _, _ in split], {unit for _, _, unit in split}
+    if len(units) == 1 and all(any(c.isdigit() for c in n) for n in numbers):
+        return f"{', '.join(numbers)} {units.pop()}".strip()
+    return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class HalfSize:
+    """One difference with a printed size."""
+
+    comparison: Comparison
+    name: ClassVar[str] = "size"
+    words: ClassVar[str] = (
+        "a difference with a size in print is *reproduced* if the re-run has its sign and at "
+        "least half its size, *partly* if it has the sign alone, *not reproduced* else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return self.comparison.names()
+
+    def printed(self) -> str:
+        return _print(self.comparison)
+
+    def judge(self, evidence: Evidence) -> Finding:
+        measured = self.comparison.measure(evidence)
+        text = _shown(self.comparison, measured)
+        if not measured.comparable:
+            return Finding(text, Verdict.UNDECIDED)
+        if measured.value is None or not measured.final:
+            return pending(evidence, self.names(), text)
+        printed = self.comparison.printed()
+        assert printed is not None, self.comparison
+        return Finding(text, by_size(printed, measured.value))
+
+
+def by_size(printed: float, rerun: float) -> Verdict:
+    """The rule of :class:`HalfSize`.
+
+    >>> [by_size(6.0, rerun).value for rerun in (3.1, 0.2, -1.0)]
+    ['reproduced', 'partly', 'not reproduced']
+    """
+    if rerun * printed <= 0:
+        return Verdict.FAILS
+    return Verdict.HOLDS if abs(rerun) >= abs(printed) / 2 else Verdict.PARTLY
+
+
+@dataclass(frozen=True)
+class Within:
+    """ "Comparable": each difference is no worse than a margin."""
+
+    comparisons: tuple[Comparison, ...]
+    margin: float = 0.5
+    name: ClassVar[str] = "margin"
+    words: ClassVar[str] = (
+        "*comparable* means at most half a percentage point behind (the largest such difference "
+        "that the paper calls comparable is 0.41): *reproduced* if that holds for every pair, "
+        "*partly* if for some, *not reproduced* else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return _names(self.comparisons)
+
+    def printed(self) -> str:
+        return together(map(_print, self.comparisons))
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [c.measure(evidence) for c in self.comparisons]
+        pairs = zip(self.comparisons, found, strict=True)
+        text = together(_shown(c, m) for c, m in pairs if m.value is not None)
+        if any(m.value is None or not m.final for m in found):
+            return pending(evidence, self.names(), text)
+        good = sum(m.value is not None and m.value >= -self.margin for m in found)
+        whole = {len(found): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(good, Verdict.PARTLY))
+
+
+@dataclass(frozen=True)
+class Every:
+    """A claim about all of several comparisons: one that goes the other way is enough."""
+
+    comparisons: tuple[Comparison, ...]
+    name: ClassVar[str] = "every"
+    words: ClassVar[str] = (
+        "a claim about *all* of several comparisons is *reproduced* if every one has the claimed "
+        "sign, and *not reproduced* as soon as one finished comparison has the other"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return _names(self.comparisons)
+
+    def printed(self) -> str:
+        return self.text([Measured(c.printed()) for c in self.comparisons])
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [c.measure(evidence) for c in self.comparisons]
+        values = [m.value for m in found if m.value is not None and m.final]
+        text = self.text(found)
+        if any(v <= 0 for v in values):
+            return Finding(text, Verdict.FAILS)
+        if len(values) == len(found):
+            return Finding(text, Verdict.HOLDS)
+        barred = sum(not m.comparable for m in found)
+        if barred and len(values) + barred == len(found):
+            return Finding(text, Verdict.UNDECIDED)
+        return pending(evidence, self.names(), text)
+
+    def text(self, found: Sequence[Measured]) -> str:
+        """Each value while they are few, else how many are in favour."""
+        pairs = list(zip(self.comparisons, found, strict=True))
+        if len(pairs) <= _FEW:
+            return together(_shown(c, m) for c, m in pairs)
+        counts = []
+        for final, words in ((True, "in favour"), (False, "in favour so far")):
+            values = [m.value for m in found if m.value is not None and m.final is final]
+            if values:
+                counts.append(f"{sum(v > 0 for v in values)} of {len(values)} {words}")
+        return "; ".join(counts)
+
+
+@dataclass(frozen=True)
+class Most(Every):
+    """A claim that something is often so."""
+
+    name: ClassVar[str] = "most"
+    words: ClassVar[str] = (
+        "*often* means in more than half of the comparisons: then *reproduced*, *partly* if in "
+        "some, *not reproduced* if in none"
+    )
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [c.measure(evidence) for c in self.comparisons]
+        values = [m.value for m in found if m.value is not None and m.final]
+        good, text = sum(v > 0 for v in values), self.text(found)
+        if len(values) < len(found):
+            return pending(evidence, self.names(), text)
+        if 2 * good > len(found):
+            return Finding(text, Verdict.HOLDS)
+        return Finding(text, Verdict.PARTLY if good else Verdict.FAILS)
+
+
+@dataclass(frozen=True)
+class Fades:
+    """A gain on one task that is gone on another."""
+
+    there: Comparison
+    gone: Comparison
+    name: ClassVar[str] = "fades"
+    words: ClassVar[str] = (
+        "an advantage is *lost* if it is there on the first task and less than half as large on "
+        "the second: then *reproduced*, *partly* if it merely shrinks, *not reproduced* else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return *self.there.names(), *self.gone.names()
+
+    def printed(self) -> str:
+        return f"{_print(self.there)}, then {_print(self.gone)}"
+
+    def judge(self, evidence: Evidence) -> Finding:
+        first, second = self.there.measure(evidence), self.gone.measure(evidence)
+        texts = _shown(self.there, first), _shown(self.gone, second)
+        if first.value is None or second.value is None or not (first.final and second.final):
+            return pending(evidence, self.names(), _join(*texts))
+        verdict = Verdict.FAILS
+        if first.value > 0 and second.value < first.value:
+            verdict = Verdict.HOLDS if second.value < first.value / 2 else Verdict.PARTLY
+        return Finding(", then ".join(texts), verdict)
+
+
+# Always answering 1 to the Adding task has an error of 1/6, the variance of a sum of two uniforms.
+ADDING_LEARNED = 1 / 12
+
+
+def learned(record: Record) -> float:
+    """Gradients until an epoch's mean training loss shows that the Adding task was learned; inf."""
+    there = np.flatnonzero(record.curve("train_loss") < ADDING_LEARNED)
+    return float(record.curve("gradient_evaluations")[there[0]]) if there.size else float("inf")
+
+
+@dataclass(frozen=True)
+class Learns:
+    """Adding: ours converges and the baseline does not."""
+
+    ours: tuple[str, ...]
+    baseline: str
+    name: ClassVar[str] = "learns"
+    words: ClassVar[str] = (
+        "a run has *learned* the Adding task once the mean training loss of an epoch is below half "
+        "of 1/6, the error of always answering 1. The claim has three parts: Adam never learns, "
+        "every K learns, every K learns before Adam. *Reproduced* if all hold, *not reproduced* "
+        "if none does even for one K, *partly* else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return *self.ours, self.baseline
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        runs = {n: r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs}
+        spent = {n: learned(r) for n, r in runs.items()}
+        text = "; ".join(f"{_method(n)}: {_thousands(spent[n], runs[n])}" for n in runs)
+        if len(runs) < len(self.names()) or any(r.status == "partial" for r in runs.values()):
+            return pending(evidence, self.names(), text)
+        adam, ours = spent[self.baseline], [spent[n] for n in self.ours]
+        parts = [np.isinf(adam), *np.isfinite(ours), *(n < adam for n in ours)]
+        whole = {len(parts): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(sum(map(bool, parts)), Verdict.PARTLY))
+
+
+def _method(name: str) -> str:
+    slug = name.rpartition("/")[2]
+    return LABELS.get(slug, slug).replace("Frank-Wolfe, ", "")
+
+
+def _thousands(gradients: float, record: Record) -> str:
+    if np.isfinite(gradients):
+        return f"learned after {gradients / 1000:,.0f} k gradients"
+    return f"error {record.curve('train_loss')[-1]:.3f} at the end"
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A baseline that does not converge."""
+
+    runs: tuple[str, ...]
+    name: ClassVar[str] = "stuck"
+    words: ClassVar[str] = (
+        "*no or very slow convergence* means a training loss that ends above half of ln 10, that "
+        "of guessing: *reproduced* if so in every run, *partly* in some, *not reproduced* in none"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return self.runs
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [r for n in self.runs if (r := evidence.record(n)) is not None and r.epochs]
+        ends = [float(r.curve("train_loss")[-1]) for r in found]
+        text = f"training loss {' and '.join(f'{v:.2f}' for v in ends)}" if ends else ""
+        if len(found) < len(self.runs) or any(r.status == "partial" for r in found):
+            return pending(evidence, self.runs, text)
+        stuck = sum(v > np.log(10) / 2 for v in ends)
+        whole = {len(ends): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(stuck, Verdict.PARTLY))
+
+
+@dataclass(frozen=True)
+class Angle:
+    """A5's "very similar directions", from the angles along one run."""
+
+    run: str
+    key: str
+    name: ClassVar[str] = "angle"
+    words: ClassVar[str] = (
+        "two directions are *very similar* if the angle between them is below 45° on average and "
+        "never beyond 90°: then *reproduced*, *partly* if below 90° on average, *not reproduced* "
+        "else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return (self.run,)
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        record = evidence.complete(self.run)
+        rows = record.body["probes"].get("angles", {}).get("on_run_end", []) if record else []
+        if not rows or not rows[0].get(self.key, {}).get("n"):
+            return pending(evidence, self.names())
+        angle = rows[0][self.key]
+        text = f"{angle['mean']:.0f}° ± {angle['std']:.0f}°, up to {angle['max']:.0f}°"
+        if angle["mean"] < 45 and angle["max"] <= 90:
+            return Finding(text, Verdict.HOLDS)
+        return Finding(text, Verdict.PARTLY if angle["mean"] < 90 else Verdict.FAILS)
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """How often along a run an assumption of Theorem 2 held where it was measured."""
+
+    run: str
+    key: str
+    name: ClassVar[str] = "assumption"
+    words: ClassVar[str] = (
+        "an assumption about all t is *reproduced* if it held at every measured point of the "
+        "path, *partly* if at more than half, *not reproduced* else"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return (self.run,)
+
+    def printed(self) -> str:
+        return "assumed"
+
+    def judge(self, evidence: Evidence) -> Finding:
+        record = evidence.complete(self.run)
+        rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
+        if not rows or self.key not in rows[0]["summary"]:
+            return pending(evidence, self.names())
+        held = rows[0]["summary"][self.key]
+        text = f"at {100 * held['share']:.0f} % of {held['points']} points"
+        if held["share"] == 1:
+            return Finding(text, Verdict.HOLDS)
+        return Finding(text, Verdict.PARTLY if held["share"] > 0.5 else Verdict.FAILS)
+
+
+def _names(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for c in comparisons for n in c.names()))

@@ -1,0 +1,40 @@
+"""What can come out when a claim is held against records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """The value is the word in the published settings; :data:`FAIR` has those of the fair ones."""
+
+    HOLDS = "reproduced"
+    PARTLY = "partly"
+    FAILS = "not reproduced"
+    UNDECIDED = "undecided"
+    OPEN = "not run yet"
+    UNFINISHED = "not finished"
+
+    @property
+    def open(self) -> bool:
+        """Whether runs are missing that the verdict waits for."""
+        return self in (Verdict.OPEN, Verdict.UNFINISHED)
+
+
+FAIR = {
+    Verdict.HOLDS: "holds",
+    Verdict.PARTLY: "holds in part",
+    Verdict.FAILS: "does not hold",
+    Verdict.UNDECIDED: "not told apart",
+    Verdict.OPEN: "not run yet",
+    Verdict.UNFINISHED: "not finished",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What records say of one claim: the evidence in figures, and the verdict."""
+
+    text: str
+    verdict: Verdict

@@ -1,0 +1,150 @@
+"""Intervals, paired tests, and the cost until a run is good enough: numbers in, numbers out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fwrnn_core import figures
+from fwrnn_core.training import Record
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, in figures of equal width.
+
+    >>> signed(-0.5), signed(0.25)
+    ('−0.50', '+0.25')
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _half(low: float, high: float) -> str:
+    """Half the width of an interval, to be set after its middle."""
+    return "" if math.isnan(low) else f" ± {(high - low) / 2:.2f}"
+
+
+class Estimate(NamedTuple):
+    """Mean and 95 % interval of ``n`` runs; NaN limits for one run alone."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}{_half(self.low, self.high)}"
+
+
+class Paired(NamedTuple):
+    """Mean difference, its 95 % interval and two-sided p of the paired t-test over ``n``
+    pairs; NaN where there are too few."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{signed(self.difference)}{_half(self.low, self.high)}"
+
+    @property
+    def side(self) -> int:
+        """1 or −1 where the whole interval lies on that side of zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval (Student's t) of the finite values.
+
+    >>> estimate([1.0, 2.0, 3.0])
+    Estimate(mean=2.0, low=-0.48..., high=4.48..., n=3)
+    """
+    finite = np.asarray([v for v in values if math.isfinite(v)], dtype=float)
+    if not finite.size:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    one = figures.spread(finite[:, None])
+    return Estimate(float(one.centre[0]), float(one.low[0]), float(one.high[0]), len(finite))
+
+
+def from_zero(differences: Sequence[float]) -> Paired:
+    """Are the differences zero on average? One-sample t-test of their mean.
+
+    Differences that are all the same have no spread to test against: the interval is a point, and
+    p is 1 if they are zero and 0 else.
+    """
+    from scipy.stats import ttest_1samp
+
+    values = np.asarray([d for d in differences if math.isfinite(d)], dtype=float)
+    if len(values) < 2:
+        mean = float(values[0]) if len(values) else math.nan
+        return Paired(mean, math.nan, math.nan, math.nan, len(values))
+    mean = float(values.mean())
+    if np.ptp(values) == 0:
+        return Paired(mean, mean, mean, float(mean == 0), len(values))
+    result = ttest_1samp(values, 0.0)
+    interval = result.confidence_interval(0.95)
+    limits = float(interval.low), float(interval.high)
+    return Paired(mean, *limits, float(result.pvalue), len(values))
+
+
+def paired(ours: Mapping[int, float], baseline: Mapping[int, float]) -> Paired:
+    """Paired t-test of two methods over the seeds that both have.
+
+    >>> paired({1: 3.0, 2: 5.0, 3: 9.0}, {1: 1.0, 2: 2.0, 3: 5.0}).difference
+    3.0
+    """
+    return from_zero([ours[s] - baseline[s] for s in sorted(set(ours) & set(baseline))])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for their number (Holm 1979); NaN stays NaN and is not counted.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
+    [0.03, 0.06, 0.06, 0.02]
+    """
+    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    adjusted = [math.nan] * len(p_values)
+    floor = 0.0
+    for rank, (p, i) in enumerate(order):
+        floor = adjusted[i] = max(floor, min(1.0, (len(order) - rank) * p))
+    return adjusted
+
+
+def first_reaching(
+    record: Record,
+    level: float = 0.9,
+    x: str = "gradient_evaluations",
+    curve: str = "test_accuracy",
+) -> float:
+    """Value of ``x`` at the first epoch whose ``curve`` is at least ``level``; inf if none is.
+
+    Per-epoch curves only: the true crossing lies up to one epoch before.
+    """
+    there = np.flatnonzero(record.curve(curve) >= level)
+    return float(record.curve(x)[there[0]]) if there.size else math.inf
+
+
+def expected_best(scores: Sequence[float]) -> np.ndarray:
+    """Expected lowest score after n = 1 … N of the N trials, drawn without replacement.
+
+    The i-th lowest of N is the lowest of n drawn ones with probability C(N−i, n−1) / C(N, n), as in
+    the search curves of Dodge et al. (2019), who draw with replacement.
+
+    >>> expected_best([3.0, 1.0]).tolist()
+    [2.0, 1.0]
+    """
+    ordered, total = sorted(scores), len(scores)
+    return np.array(
+        [
+            sum(
+                math.comb(total - i, n - 1) / math.comb(total, n) * score
+                for i, score in enumerate(ordered, start=1)
+                if total - i >= n - 1
+            )
+            for n in range(1, total + 1)
+        ]
+    )

@@ -1,0 +1,50 @@
+"""Figures with one labelled panel or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fwrnn_core.figures.style import WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def panel(
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+    height: float = 3.6,
+    width: float = WIDTH,
+) -> tuple[Figure, Axes]:
+    """A figure with one labelled panel; sizes in inches."""
+    fig, axes = panels(1, titles=[title], xlabel=xlabel, ylabel=ylabel, height=height, width=width)
+    return fig, axes[0]
+
+
+def panels(
+    count: int,
+    *,
+    titles: Sequence[str] = (),
+    xlabel: str = "",
+    ylabel: str = "",
+    height: float = 3.0,
+    width: float = WIDTH,
+    sharey: bool = True,
+) -> tuple[Figure, list[Axes]]:
+    """``count`` panels side by side; the y label stands once when they share the axis."""
+    from matplotlib.figure import Figure
+
+    # Not pyplot's: a notebook would show such a figure a second time at the end of the cell.
+    fig = Figure(figsize=(width, height))
+    grid = fig.subplots(1, count, sharey=sharey, squeeze=False)
+    axes = list(grid[0])
+    for number, ax in enumerate(axes):
+        ax.set_xlabel(xlabel)
+        ax.set_title(titles[number] if number < len(titles) else "")
+        if number == 0 or not sharey:
+            ax.set_ylabel(ylabel)
+    return fig, axes

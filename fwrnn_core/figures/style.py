@@ -1,0 +1,146 @@
+"""Colours, line styles and sizes: one look for each thing, in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from fwrnn_core.errors import unknown
+
+WIDTH = 6.4  # inches; text of 10.5 pt stays legible when a phone shrinks it
+INK = "#222222"
+FAINT = "#8a8a8a"
+
+
+class Look(NamedTuple):
+    """How one thing is drawn wherever it appears."""
+
+    color: str
+    linestyle: Any
+    marker: str
+
+
+# Okabe and Ito (2008), those first that keep a contrast of 3 : 1 on white.
+LOOKS = (
+    Look("#0072b2", "-", "o"),
+    Look("#d55e00", (0, (5, 1.5)), "s"),
+    Look("#007a5a", (0, (1.2, 1.2)), "^"),
+    Look("#a8568a", (0, (6, 1.5, 1.2, 1.5)), "D"),
+    Look("#222222", (0, (3, 3)), "v"),
+    Look("#2a8fc7", (0, (8, 2, 1.2, 2, 1.2, 2)), "P"),
+    Look("#b87a00", (0, (2, 1)), "X"),
+)
+
+# A method keeps its look through all chapters; the first entry that a label begins with counts.
+METHODS = {
+    "adam + clip": 4,
+    "adam, clip": 4,
+    "adam": 1,
+    "tbptt + frank-wolfe": 6,
+    "tbptt": 4,
+    "sgd": 5,
+    "gradient descent": 5,
+    "normalised": 6,
+    "frank-wolfe, k = 10": 3,
+    "frank-wolfe, k = 1": 2,
+    "frank-wolfe": 0,
+}
+
+
+def look(label: str, index: int = 0) -> Look:
+    """The look of a label: its method's if it names one, else the one numbered ``index``.
+
+    >>> look("Frank-Wolfe, K = 5").color, look("Adam").marker
+    ('#0072b2', 's')
+    """
+    for prefix, number in METHODS.items():
+        if label.lower().startswith(prefix):
+            return LOOKS[number]
+    return LOOKS[index % len(LOOKS)]
+
+
+def looks(labels: Sequence[str]) -> dict[str, Look]:
+    """A look for each label, all different as far as they go round.
+
+    >>> len({l.color for l in looks(["Adam", "x", "y", "Frank-Wolfe"]).values()})
+    4
+    """
+    given: dict[str, Look] = {}
+    for label in labels:
+        known = any(label.lower().startswith(prefix) for prefix in METHODS)
+        if known and look(label) not in given.values():
+            given[label] = look(label)
+    free = [one for one in LOOKS if one not in given.values()] or list(LOOKS)
+    rest = [label for label in labels if label not in given]
+    given.update({label: free[i % len(free)] for i, label in enumerate(rest)})
+    return {label: given[label] for label in labels}
+
+
+STYLE: dict[str, Any] = {
+    "figure.figsize": (WIDTH, 3.6),
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "figure.dpi": 100,
+    "savefig.facecolor": "none",
+    "savefig.transparent": True,
+    "axes.facecolor": "none",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    # 0.01, 0.1, 1, 10, 100 need no powers of ten.
+    "axes.formatter.min_exponent": 3,
+    "axes.grid": True,
+    "grid.color": "#c9c9c9",
+    "grid.linewidth": 0.5,
+    "font.size": 10.5,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.major.size": 4,
+    "ytick.major.size": 4,
+    "xtick.minor.size": 2,
+    "ytick.minor.size": 2,
+    "xtick.minor.width": 0.5,
+    "ytick.minor.width": 0.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "image.cmap": "cividis",
+    # Glyphs as paths: an SVG shown as a picture cannot load the page's fonts.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "fwrnn",
+}
+
+
+def use(format: Literal["svg", "png"] = "svg") -> None:
+    """Set the style; inside a notebook also the format of its figures ("png" for dense images)."""
+    import seaborn as sns
+    from cycler import cycler
+
+    if format not in ("svg", "png"):
+        raise unknown("figure format", format, ["svg", "png"])
+    cycle = cycler(color=[one.color for one in LOOKS])
+    sns.set_theme(context="notebook", style="ticks", rc={**STYLE, "axes.prop_cycle": cycle})
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        # Without a date the same figure is the same file.
+        options: dict[str, Any] = {"metadata": {"Date": None}} if format == "svg" else {"dpi": 160}
+        set_matplotlib_formats(format, **options)

@@ -1,0 +1,88 @@
+"""Names for readers: of methods, of axes; and the paper's printed numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from fwrnn_core import paths
+from fwrnn_core.training import Record, RunConfig
+
+# The last part of a run's name says the method; these are the names that a reader sees.
+LABELS = {
+    "sgd": "SGD with momentum",
+    "adam": "Adam",
+    "adam-clip": "Adam + clipping",
+    "adam-tbptt": "Adam, TBPTT",
+    "lstm-adam": "LSTM, Adam",
+    "fw-k1": "Frank-Wolfe, K = 1",
+    "fw-k5": "Frank-Wolfe, K = 5",
+    "fw-k10": "Frank-Wolfe, K = 10",
+    "fw-k30": "Frank-Wolfe, K = 30",
+    "fw-bn": "Frank-Wolfe + batch norm",
+    "fw-tbptt": "Frank-Wolfe, TBPTT",
+    "fw-k1-tbptt": "Frank-Wolfe, K = 1, TBPTT",
+    "fw-k5-tbptt": "Frank-Wolfe, K = 5, TBPTT",
+    "lstm-fw": "LSTM, Frank-Wolfe",
+    "indrnn-adam": "IndRNN, Adam",
+    "indrnn-fw": "IndRNN, Frank-Wolfe",
+}
+# What progress is measured in; the paper's figures mix the first three.
+X_AXES = {
+    "epoch": "epochs",
+    "updates": "outer updates",
+    "gradient_evaluations": "gradient evaluations",
+    "seconds": "seconds on one core",
+}
+Y_AXES = {
+    "train_loss": "training loss",
+    "test_loss": "test loss",
+    "train_accuracy": "training accuracy (%)",
+    "test_accuracy": "test accuracy (%)",
+    "validation_accuracy": "validation accuracy (%)",
+}
+
+
+def method(run: Record | RunConfig) -> str:
+    """The method's part of a run's name.
+
+    >>> method(RunConfig("har2/published/fw-k5"))
+    'fw-k5'
+    """
+    return run.name.rpartition("/")[2]
+
+
+def label(run: Record | RunConfig) -> str:
+    """The method's name for readers.
+
+    >>> label(RunConfig("har2/published/fw-k5"))
+    'Frank-Wolfe, K = 5'
+    """
+    return LABELS.get(method(run), method(run))
+
+
+def short(text: str) -> str:
+    """A label for the end of a curve, where there is little room.
+
+    >>> short("Frank-Wolfe, K = 5, TBPTT"), short("Adam, TBPTT"), short("LSTM, Frank-Wolfe")
+    ('K = 5, TBPTT', 'Adam, TBPTT', 'LSTM, Frank-Wolfe')
+    """
+    return text.removeprefix("Frank-Wolfe, ") if "K = " in text else text
+
+
+def x_label(x: str, records: Sequence[Record] = ()) -> str:
+    """The x axis's label; seconds are only called those of one core where all records' are."""
+    if x == "seconds":
+        places = [r.body.get("environment", {}) for r in records]
+        alone = all(p.get("device", "cpu") == "cpu" and p.get("threads", 1) == 1 for p in places)
+        return X_AXES[x] if alone else "seconds"
+    return X_AXES[x]
+
+
+@cache
+def published() -> dict[str, Any]:
+    """The paper's printed numbers: ``data/published.json``, with their source."""
+    path = paths.home() / "data" / "published.json"
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,193 @@
+"""Figures of the experiment pages; each draws what is recorded and says where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fwrnn_core import figures
+from fwrnn_core.errors import unknown
+from fwrnn_core.reports.names import X_AXES, Y_AXES, label, method, published, short, x_label
+from fwrnn_core.reports.recorded import Coverage
+from fwrnn_core.reports.tables import best_accuracy, chosen
+from fwrnn_core.training import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Runs = Sequence[Record] | Coverage
+
+
+def rows(parts: Mapping[str, Coverage], *, height: float = 3.3) -> tuple[Figure, dict[str, Axes]]:
+    """Titled panels below one another, ``height`` inches each, with room for labels at the ends.
+
+    A panel of which nothing is recorded is low: it only says so.
+    """
+    from matplotlib.figure import Figure
+
+    heights = [height if part.found else 1.1 for part in parts.values()]
+    fig = Figure(figsize=(figures.WIDTH, sum(heights)))
+    grid = fig.subplots(len(parts), 1, squeeze=False, height_ratios=heights)
+    axes = dict(zip(parts, grid[:, 0], strict=True))
+    for title, ax in axes.items():
+        ax.set_title(title)
+    return fig, axes
+
+
+def note(ax: Axes, text: str) -> None:
+    """Words in an empty panel."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=figures.FAINT)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def draw(ax: Axes, runs: Runs, curve: str, x: str = "epoch") -> None:
+    """One line per record: ``curve`` over ``x`` (a key of :data:`X_AXES`), labels at the ends.
+
+    Accuracies are drawn in per cent. Raises :class:`~fwrnn_core.errors.ConfigError` for another x.
+    """
+    _check(x)
+    for record, line in _lines(ax, runs):
+        values = record.curve(curve) * _scale(curve)
+        line(record.curve(x), values)
+    _finish(ax, runs, x, Y_AXES[curve])
+
+
+def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> None:
+    """Minibatch losses over ``x`` (a key of :data:`X_AXES`), averaged over a short window."""
+    _check(x)
+    for record, line in _lines(ax, runs):
+        line(*_smooth(record, x, window))
+    _finish(ax, runs, x, "minibatch loss")
+
+
+def _smooth(record: Record, x: str, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """The kept minibatch losses, averaged, and where on the axis each average ends."""
+    losses = np.asarray(record.body["losses"]["loss"], dtype=float)
+    # A partial record has few points: a longer window would leave none.
+    width = max(1, min(window, len(losses) // 4))
+    smooth = np.convolve(losses, np.ones(width) / width, mode="valid") if len(losses) else losses
+    return _places(record, x)[width - 1 :], smooth
+
+
+def _places(record: Record, x: str) -> np.ndarray:
+    """Where the kept minibatch losses lie on an axis that is known at the ends of epochs only."""
+    at = np.asarray(record.body["losses"]["gradient_evaluation"], dtype=float)
+    if x == "gradient_evaluations":
+        return at
+    if x == "updates":
+        return np.asarray(record.body["losses"]["update"], dtype=float)
+    known = np.concatenate([[0.0], record.curve("gradient_evaluations")])
+    return np.interp(at, known, np.concatenate([[0.0], record.curve(x)]))
+
+
+def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve: str = "") -> None:
+    """Runs by label, one per seed: their mean, and their range as a band.
+
+    Draws the minibatch losses, averaged over a short window, or a per-epoch ``curve``.
+    """
+    _check(x)
+    for text, look in figures.looks(list(groups)).items():
+        lines = [
+            (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x, 15)
+            for r in groups[text]
+        ]
+        at = max((places for places, _ in lines), key=len)
+        values = np.full((len(lines), len(at)), np.nan)
+        for row, (_, line) in zip(values, lines, strict=True):
+            row[: len(line)] = line
+        drawn = figures.spread(values, "range")
+        style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
+        ax.plot(at, drawn.centre, label=short(text), markevery=max(1, len(at) // 8), **style)
+        if len(lines) > 1:
+            ax.fill_between(at, drawn.low, drawn.high, color=look.color, alpha=0.18, linewidth=0)
+    every = [run for runs in groups.values() for run in runs]
+    _axis(ax, every, x, Y_AXES[curve] if curve else "minibatch loss")
+    figures.label_ends(ax)
+
+
+def _check(x: str) -> None:
+    if x not in X_AXES:
+        raise unknown("x axis", x, X_AXES)
+
+
+def _scale(curve: str) -> float:
+    return 100.0 if curve.endswith("accuracy") else 1.0
+
+
+def _lines(ax: Axes, runs: Runs) -> Any:
+    """Each record that has an epoch, and a function that draws its line.
+
+    A method's look does not depend on which others are recorded, so that a figure keeps its colours
+    while records arrive.
+    """
+    everyone = runs.configs if isinstance(runs, Coverage) else runs
+    looks = figures.looks([label(r) for r in everyone])
+    found = runs.found if isinstance(runs, Coverage) else runs
+    common = runs.extent if isinstance(runs, Coverage) else ""
+    for record in (r for r in found if r.epochs):
+        look, text = looks[label(record)], short(label(record))
+        if record.status != "complete" and not common:
+            text += f" ({record.epochs} of {record.config.epochs})"
+
+        def line(x: np.ndarray, y: np.ndarray, look: Any = look, text: str = text) -> None:
+            style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
+            ax.plot(x, y, label=text, markevery=max(1, len(y) // 8), **style)
+
+        yield record, line
+
+
+def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
+    found = runs.found if isinstance(runs, Coverage) else list(runs)
+    if isinstance(runs, Coverage) and runs.extent:
+        ax.set_title(", ".join(filter(None, [ax.get_title(loc="left"), runs.extent])))
+    _axis(ax, found, x, ylabel)
+    if ax.get_lines():
+        figures.label_ends(ax)
+    else:
+        note(ax, "no run is recorded yet")
+
+
+def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
+    ax.set_xlabel(x_label(x, records))
+    ax.set_ylabel(ylabel)
+    if x == "epoch" and max((r.epochs for r in records), default=0) <= 12:
+        ax.locator_params(axis="x", integer=True)
+
+
+def draw_settings(ax: Axes, groups: Mapping[str, Sequence[Record]]) -> None:
+    """Chosen test accuracy of each setting: one dot per seed, a bar at their mean."""
+    for place, runs in enumerate(groups.values()):
+        values = np.array([chosen(r) for r in runs])
+        ax.plot(np.full(len(values), place), values, "o", color=figures.LOOKS[0].color, alpha=0.6)
+        if np.isfinite(values).any():
+            ax.hlines(np.nanmean(values), place - 0.25, place + 0.25, color=figures.LOOKS[1].color)
+    ax.set_xticks(range(len(groups)), list(groups))
+    ax.set_ylabel("test accuracy (%)")
+
+
+def draw_beside_print(ax: Axes, cover: Coverage, table: str, column: str) -> None:
+    """Best test accuracy of every run beside the paper's: hollow in print, filled as re-run."""
+    printed = published()[table]
+    blue, orange = figures.LOOKS[0].color, figures.LOOKS[1].color
+    seen: set[str] = set()
+    for place, (config, record) in enumerate(cover):
+        paper = printed[method(config)][column]["accuracy"]
+        hollow: dict[str, Any] = {"marker": "o", "color": orange, "markerfacecolor": "white"}
+        points = [(paper, "in print", hollow)]
+        if record is not None and record.epochs:
+            ours = best_accuracy(record)
+            ax.plot([paper, ours], [place, place], color=figures.FAINT, linewidth=1, zorder=1)
+            partial = record.status != "complete"
+            kind = "re-run, part of its length" if partial else "re-run"
+            points.append((ours, kind, {"marker": "<" if partial else "s", "color": blue}))
+        for value, text, style in points:
+            name = f"_{text}" if text in seen else text
+            seen.add(text)
+            ax.plot(value, place, linestyle="none", label=name, markersize=6, **style)
+    ax.set_yticks(range(len(cover.configs)), [label(c) for c in cover.configs])
+    ax.invert_yaxis()
+    ax.set_xlabel("best test accuracy (%)")

@@ -1,0 +1,115 @@
+"""Full-length runs as the theory pages read them: which are recorded, and what their probes saw.
+
+A page is built with whatever records there are. Everything here gives what exists, in the
+catalogue's order, so that a page can say less when runs are missing, and never fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.training import Record, RunConfig
+
+TASKS = {"har2": "HAR-2", "adding": "Adding"}
+#: What the last part of a run's name means to a reader.
+LABELS = {
+    "adam": "Adam",
+    "fw-k1": "Frank-Wolfe, K = 1",
+    "fw-k5": "Frank-Wolfe, K = 5",
+    "fw-k10": "Frank-Wolfe, K = 10",
+    "fw-k30": "Frank-Wolfe, K = 30",
+    "fw-k5-wide": "K = 5, δ = 0.01",
+    "fw-k5-plain": "Plain update, K = 5",
+}
+
+
+def label(name: str) -> str:
+    """What a reader calls a run, beside the others of its task.
+
+    >>> label("theory/har2/fw-k5-wide"), label("theory/har2/fw-k5-batch-512")
+    ('K = 5, δ = 0.01', 'fw-k5-batch-512')
+    """
+    method = name.rpartition("/")[2]
+    return LABELS.get(method, method)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A finished run of the theory part with the rows of its probes."""
+
+    record: Record
+
+    @property
+    def task(self) -> str:
+        """The task's name for readers."""
+        return TASKS[self.record.name.split("/")[1]]
+
+    @property
+    def label(self) -> str:
+        """The method's name for readers."""
+        return label(self.record.name)
+
+    def last(self, probe: str) -> dict[str, Any]:
+        """What a probe wrote at the end of the run."""
+        return dict(self.record.body["probes"][probe]["on_run_end"][-1])
+
+    @property
+    def audit(self) -> dict[str, Any]:
+        """What :func:`fwrnn_core.theory.audit.audit` found: points, summary, final, cost."""
+        return self.last("assumptions")
+
+    @property
+    def angles(self) -> dict[str, Any]:
+        """Statistics and histograms of :class:`~fwrnn_core.theory.probes.AngleProbe`, by tensor."""
+        return self.last("angles")
+
+
+def planned(*patterns: str, probe: str, evidence: Evidence | None = None) -> list[str]:
+    """Names of the catalogue's runs that match and are to carry this probe.
+
+    >>> planned("theory/adding/*", probe="assumptions")
+    ['theory/adding/adam', 'theory/adding/fw-k1', 'theory/adding/fw-k10']
+    """
+    known = evidence or Evidence()
+    return [n for n in known.select(*patterns) if probe in _probes(known.catalogue[n])]
+
+
+def _probes(config: RunConfig) -> list[str]:
+    return [p["name"] for p in config.probes]
+
+
+def recorded(*patterns: str, probe: str, evidence: Evidence | None = None) -> dict[str, Recorded]:
+    """The finished runs among :func:`planned`, by name without the leading ``theory/``."""
+    known = evidence or Evidence()
+    found = {}
+    for name in planned(*patterns, probe=probe, evidence=known):
+        record = known.complete(name)
+        if record is not None and record.body["probes"].get(probe, {}).get("on_run_end"):
+            found[name.removeprefix("theory/")] = Recorded(record)
+    return found
+
+
+def coverage(*patterns: str, probe: str, evidence: Evidence | None = None) -> str:
+    """In words, how many of the :func:`planned` runs are recorded, and how to train the rest."""
+    known = evidence or Evidence()
+    return known.coverage(planned(*patterns, probe=probe, evidence=known)).words(
+        "fwrnn train theory"
+    )
+
+
+def how_often(held: Iterable[bool], unit: str = "points") -> str:
+    """How often something held, for the middle of a sentence.
+
+    >>> how_often([True, True]), how_often([False]), how_often([True, False, False])
+    ('at all 2 points', 'at none of 1 points', 'at 1 of 3 points')
+    """
+    all_of_them = list(held)
+    count, total = sum(map(bool, all_of_them)), len(all_of_them)
+    if not total:
+        return "nowhere yet"
+    if count == total:
+        return f"at all {total} {unit}"
+    return f"at {count or 'none'} of {total} {unit}"

@@ -1,0 +1,194 @@
+"""What the ablation pages say follows from the records, whichever of them there are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from fwrnn_core import ablation, paths
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import ablations, catalogue
+from fwrnn_core.figures import panel
+
+from .shelf import MACHINE, put
+
+RUNS = catalogue()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+
+
+def finish(setting: str, accuracies: list[float], **options: object) -> None:
+    """Runs of the first seeds; the epoch chosen on validation is the first."""
+    for seed, accuracy in enumerate(accuracies):
+        curves = {"validation_loss": [0.1, 0.2], "test_accuracy": [accuracy / 100, 0.99]}
+        put(RUNS[f"ablations/{setting}/seed-{seed}"], curves, **options)  # type: ignore[arg-type]
+
+
+def test_the_base_setting_is_the_same_in_every_series():
+    configs = [RUNS[f"ablations/{s}/{b}/seed-0"] for s, b in ablation.BASE.items()]
+    assert {s.split("/")[1] for s in RUNS if s.startswith("ablations/")} == set(ablation.BASE)
+    for config in configs:
+        # A radius of its own size and the learning rate as the radius are one and the same ball.
+        optimizer = dataclasses.replace(config.optimizer, radius=None)
+        assert optimizer == ablations.BASE
+        assert config.optimizer.radius in (None, ablations.BASE.lr)
+
+
+@pytest.mark.parametrize("name", ablation.BASE)
+def test_without_a_record_everything_says_so(name):
+    series = ablation.Series(name, "setting")
+    assert series.state().startswith("**Not run yet:**")
+    assert f"fwrnn train 'ablations/{name}/*'" in series.state()
+    table = series.table().splitlines()[2:]
+    assert len(table) == len(series.planned)
+    assert all("not run yet" in line for line in table)
+    assert series.reading().startswith("Nothing can be read yet")
+    assert series.rounding() is None
+    _, ax = panel()
+    series.draw(ax)
+    _, ax = panel()
+    series.draw_losses(ax)
+
+
+def test_settings_stand_in_the_catalogue_s_order():
+    series = ablation.Series("radius", "δ")
+    assert list(series.planned) == [f"{r:g}" for r in ablations.RADII]
+    assert all(len(seeds) == len(ablations.SEEDS) for seeds in series.planned.values())
+
+
+def test_the_reading_follows_the_paired_interval():
+    finish("radius/0.001", [80.0, 85.0, 90.0])
+    finish("radius/0.0001", [82.0, 87.1, 92.2])  # always about 2 above
+    finish("radius/0.01", [78.0, 83.2, 87.9])  # always about 2 below
+    finish("radius/0.1", [90.0, 70.0, 89.0])  # anything
+    series = ablation.Series("radius", "δ", {"0.0001": "small"})
+    words = series.reading()
+    assert "- Highest mean: small, 87.10 %." in words
+    assert "- Above the base setting, 0.001: small +2.10 ± 0.25 points." in words
+    assert "- Below the base setting, 0.001: 0.01 −1.97" in words
+    assert "- Not told apart from 0.001: 0.1." in words
+    assert "12 of 15 runs are complete" in series.state()
+    lines = series.table().splitlines()
+    assert "| 1e-05 | 0 of 3 | not run yet |" in lines[2]
+    assert "| small | 3 of 3 | 87.10 ± " in lines[3]
+    assert "| base |" in lines[4]
+    _, ax = panel()
+    series.draw(ax)
+    assert [t.get_text() for t in ax.get_xticklabels()][:2] == ["1e-05", "small"]
+
+
+def test_a_single_seed_is_not_enough_to_read():
+    finish("radius/0.001", [80.0])
+    finish("radius/0.01", [90.0])
+    series = ablation.Series("radius", "δ")
+    assert series.reading().startswith("Nothing can be read yet")
+    assert series.compare("0.01").difference == pytest.approx(10)
+    sentence = series.contrast("0.01", "0.001", "up {difference}", "down", "neither")
+    assert sentence == (
+        "Whether 0.01 differs from 0.001 cannot be read yet: 1 of 3 seeds have both runs."
+    )
+
+
+def test_one_of_three_sentences_is_said():
+    finish("trajectory/paper", [80.0, 81.0, 82.0])
+    for accuracies, said in (
+        ([85.0, 86.0, 87.1], "up +5.03 ± 0.14 points"),
+        ([70.0, 71.0, 72.1], "down"),
+        ([70.0, 81.0, 92.0], "neither"),
+    ):
+        for path in (paths.records() / "ablations/trajectory/released").glob("*"):
+            path.unlink()
+        finish("trajectory/released", accuracies)
+        series = ablation.Series("trajectory", "trajectory")
+        words = series.contrast("released", "paper", "up {difference}", "down", "neither")
+        assert words == said
+
+
+def test_diverged_runs_are_counted_and_not_averaged():
+    finish("radius/0.001", [80.0, 81.0, 82.0])
+    finish("radius/0.01", [80.0, 81.0])
+    config = RUNS["ablations/radius/0.01/seed-2"]
+    put(config, {"test_accuracy": [0.1]}, status="diverged")
+    series = ablation.Series("radius", "δ")
+    assert "- Diverged: 0.01 (1 of 3)." in series.reading()
+    assert "| 0.01 | 2 of 3, 1 diverged | 80.50" in series.table()
+    _, ax = panel()
+    series.draw(ax)
+    assert "1 diverged" in [t.get_text() for t in ax.texts]
+
+
+def test_repeats_of_the_base_setting_are_a_yardstick():
+    finish("inner-steps/5", [80.0, 81.0])
+    series = ablation.Series("radius", "δ")
+    assert series.rounding() is None
+    finish("trajectory/paper", [80.0, 81.0])
+    assert "agree to the last digit" in (ablation.Series("radius", "δ").rounding() or "")
+    finish("outer/adam", [80.5, 83.0], environment={**MACHINE, "code": "2"})
+    words = ablation.Series("radius", "δ").rounding() or ""
+    assert "lie up to 2.00 points apart" in words
+    assert "3 so far" in words
+
+
+def test_pairs_are_listed_with_their_gaps():
+    finish("norm/2-tensor", [80.0, 81.0, 82.0])
+    finish("norm/2-global", [70.0, 71.0, 72.1])
+    series = ablation.Series("norm", "ball")
+    shown = series.pairs({"p = 2": ("2-tensor", "2-global"), "p = 1": ("1-tensor", "1-global")})
+    assert shown.splitlines() == [
+        "- p = 2: +9.97 ± 0.14 points, told apart.",
+        "- p = 1: not both run yet.",
+    ]
+    fig, ax = panel()
+    series.draw_grid(ax, ["1", "2", "spectral"], {"tensor": "per tensor", "global": "around all"})
+    assert [t.get_text() for t in fig.legends[0].get_texts()] == ["per tensor", "around all"]
+
+
+def test_records_of_other_settings_are_left_out():
+    config = RUNS["ablations/radius/0.01/seed-0"]
+    put(config.replace(batch_size=64), {"test_accuracy": [0.9]})
+    assert ablation.Series("radius", "δ", evidence=Evidence()).records("0.01") == {}
+
+
+def mean_square(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (output - target).square().mean()
+
+
+def test_a_displacement_is_the_mean_of_the_vertices():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    before = [p.detach().clone() for p in model.parameters()]
+    batches = [(torch.randn(8, 3), torch.randn(8, 1)) for _ in range(4)]
+    found = ablation.displacement(model, mean_square, batches, 1e-12)
+    for name in found:
+        vertices = []
+        for x, y in batches:
+            loss = mean_square(model(x), y)
+            (gradient,) = torch.autograd.grad(loss, [dict(model.named_parameters())[name]])
+            vertices.append(-(gradient / gradient.norm()).flatten())
+        assert found[name] == pytest.approx(torch.stack(vertices).mean(0).double(), abs=1e-5)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_a_tiny_ball_turns_nothing_and_a_wide_one_does():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    x, y = torch.randn(200, 3), torch.randn(200, 1)
+    (loop,) = ablation.minibatches(x, y, loops=1, inner_steps=5, size=32)
+    assert [len(rows) for rows, _ in loop] == [32] * 5
+    tiny, wide = ablation.turning(model, mean_square, loop, [1e-9, 1.0])
+    assert tiny < 0.1
+    assert wide > 1
+
+
+def test_a_model_is_put_at_a_point():
+    model = nn.Linear(2, 1)
+    moved = ablation.at_point(model, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    assert moved.weight.tolist() == [[1.0, 2.0]]
+    assert moved.bias.tolist() == [3.0]
+    assert model.bias.tolist() != [3.0]

@@ -1,0 +1,313 @@
+"""The paper's claims: every one has a page and true printed numbers, and records decide it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import yaml
+
+from fwrnn_core import claims, paths
+from fwrnn_core.batch.catalog import book_pages
+from fwrnn_core.claims import Verdict, comparisons, fair, rules
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import catalogue, tuned
+from fwrnn_core.experiments.fair import METHODS, SEEDS, search
+from fwrnn_core.experiments.published import TABLE3
+
+from .shelf import MACHINE, put
+
+RUNS = catalogue()
+HOME = paths.home()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+
+
+def run(name: str, accuracy: float, **options: object) -> None:
+    """A record of one epoch with this best test accuracy, in per cent."""
+    put(RUNS[name], {"test_accuracy": [accuracy / 100]}, **options)  # type: ignore[arg-type]
+
+
+def test_every_claim_has_a_key_a_part_and_a_page_of_the_book():
+    keys = [c.key for c in claims.CLAIMS]
+    assert len(keys) == len(set(keys))
+    assert {c.part for c in claims.CLAIMS} == set(claims.PARTS)
+    parts = [claims.PARTS.index(c.part) for c in claims.CLAIMS]
+    assert parts == sorted(parts), "numbered part by part"
+    pages = set(book_pages(yaml.safe_load((HOME / "_toc.yml").read_text("utf-8"))))
+    assert {f"notebooks/{c.page}" for c in claims.CLAIMS} <= pages
+
+
+def test_every_claim_is_judged_by_planned_runs_or_settled_without():
+    final = {f"fair/{t}/final/{m}/seed-{s}" for t in SEEDS for m in METHODS for s in range(1, 6)}
+    final |= {f"adding/tuned/final/{m}/seed-{s}" for m in tuned.METHODS for s in tuned.SEEDS}
+    for claim in claims.CLAIMS:
+        used = [rule for rule in (claim.published, claim.fair) if rule]
+        assert bool(used) != bool(claim.settled), claim.key
+        for rule in used:
+            assert rule.names(), claim.key
+            assert set(rule.names()) <= set(RUNS) | final, claim.key
+
+
+def test_without_a_record_nothing_is_judged():
+    rows = claims.examine_all()
+    judged = [f for r in rows for f in (r.published, r.fair) if f and not f.verdict.open]
+    assert judged == []
+    assert "none can be judged yet" in claims.summary(rows)
+    assert len(claims.table(rows).splitlines()) == 2 + len(claims.CLAIMS)
+
+
+def test_numbers_in_print_are_the_paper_s():
+    assert comparisons.in_print("har2/published/fw-k5") == 94.11
+    assert comparisons.in_print("noisy-har2/published/adam") == 74.38
+    assert comparisons.in_print("mnist-indrnn/published/permuted/fw-k1", "time") == 3.68
+    for name in ("mnist-rnn/published/pixel/adam", "adding/published/adam", "har2/other/adam"):
+        assert comparisons.in_print(name) is None
+    printed = {c.key: c.printed() for c in claims.CLAIMS}
+    assert printed["noisy-adam"] == "+15.14 points"
+    assert printed["noise-drop"] == "+9.15 points"
+    assert printed["indrnn-time"] == "0.53 × the time"
+    assert printed["every-sgd"] == "6 of 10 in favour", "Table II prints the baseline ahead"
+    assert printed["clip-fades"] == "+5.70 points, then +0.00 points"
+    for row in TABLE3:
+        for task in ("har2", "noisy-har2"):
+            assert 50 < (comparisons.in_print(f"{task}/published/{row}") or 0) < 100
+
+
+def test_the_margin_covers_what_the_paper_calls_comparable():
+    (rule,) = [c.published for c in claims.CLAIMS if c.key == "indrnn-accuracy"]
+    assert isinstance(rule, rules.Within)
+    worst = max(-(c.printed() or 0) for c in rule.comparisons)
+    assert f"{worst:.2f}" in rule.words
+    assert worst < rule.margin
+
+
+@pytest.mark.parametrize(
+    ("ours", "adam", "verdict"),
+    [
+        (94.11, 87.66, Verdict.HOLDS),
+        (88.0, 87.0, Verdict.PARTLY),
+        (86.0, 87.0, Verdict.FAILS),
+    ],
+)
+def test_a_difference_is_judged_by_sign_and_half_its_size(ours, adam, verdict):
+    run("har2/published/fw-k5", ours)
+    assert claims.examine("har2-adam").published.verdict.open
+    run("har2/published/adam", adam)
+    found = claims.examine("har2-adam").published
+    assert found.verdict is verdict
+    assert found.text == f"{ours - adam:+.2f} points".replace("-", "−")
+
+
+def test_runs_stopped_early_are_shown_over_their_common_epochs_and_not_judged():
+    full = RUNS["har2/published/adam"]
+    put(RUNS["har2/published/fw-k5"], {"test_accuracy": [0.8, 0.7]}, status="partial")
+    put(full, {"test_accuracy": [0.7, 0.75, *[0.9] * (full.epochs - 2)]})
+    found = claims.examine("har2-adam").published
+    assert found.verdict is Verdict.UNFINISHED
+    assert found.text == "+5.00 points; 2 of 200 epochs"
+
+
+def test_a_claim_about_all_falls_with_one_finished_counterexample():
+    run("har2/published/fw-tbptt", 90)
+    run("har2/published/adam-tbptt", 89)
+    assert claims.examine("tbptt").published.verdict.open
+    run("noisy-har2/published/adam-tbptt", 80)
+    run("noisy-har2/published/fw-tbptt", 81)
+    assert claims.examine("tbptt").published.verdict is Verdict.HOLDS
+    (paths.records() / "noisy-har2/published/fw-tbptt.json").unlink()
+    run("noisy-har2/published/fw-tbptt", 79)
+    assert claims.examine("tbptt").published.verdict is Verdict.FAILS
+
+
+def test_often_means_in_more_than_half():
+    accuracies = {"adam": 80, "fw-k1": 85, "fw-k5": 84}
+    for method, accuracy in accuracies.items():
+        run(f"har2/published/{method}", accuracy)
+        run(f"noisy-har2/published/{method}", 100 - accuracy)
+    assert claims.examine("small-k").published.verdict is Verdict.PARTLY
+
+
+def test_comparable_is_a_matter_of_a_margin():
+    for task in ("pixel", "permuted"):
+        for method, accuracy in {"adam": 98.0, "fw-k1": 97.6, "fw-k5": 98.4}.items():
+            run(f"mnist-indrnn/published/{task}/{method}", accuracy)
+    assert claims.examine("indrnn-accuracy").published.verdict is Verdict.HOLDS
+    assert claims.examine("indrnn-accuracy").fair.verdict.open
+
+
+@pytest.mark.parametrize(
+    ("seconds", "environment", "verdict"),
+    [
+        (0.5, MACHINE, Verdict.HOLDS),
+        (0.9, MACHINE, Verdict.PARTLY),
+        (1.1, MACHINE, Verdict.FAILS),
+        (0.5, {**MACHINE, "processor": "b"}, Verdict.UNDECIDED),
+        (0.5, {**MACHINE, "code": "2"}, Verdict.UNDECIDED),
+    ],
+)
+def test_times_are_compared_per_epoch_on_one_machine_only(seconds, environment, verdict):
+    curves = {"test_accuracy": [0.5, 0.6]}
+    names = [f"mnist-indrnn/published/pixel/{m}" for m in ("adam", "fw-k5")]
+    put(RUNS[names[0]], curves, status="partial", seconds=1.0)
+    put(RUNS[names[1]], curves, status="partial", seconds=seconds, environment=environment)
+    found = claims.examine("indrnn-time").published
+    assert found.verdict is verdict, "an epoch or two is enough"
+    if environment == MACHINE:
+        assert found.text == f"{seconds:.2f} × the time"
+
+
+def test_updates_and_gradients_are_counted_apart():
+    for protocol in ("published", "equal"):
+        for method, updates in {"adam": 50, "fw-k5": 10}.items():
+            name = f"mnist-indrnn/{protocol}/pixel/{method}"
+            curves = {"updates": [updates], "gradient_evaluations": [50]}
+            put(RUNS[name], curves, status="partial")
+    row = claims.examine("indrnn-updates")
+    assert row.published.text == "0.20 × the updates"
+    assert row.published.verdict is Verdict.HOLDS
+    assert row.fair.text == "equal batch size, counted in gradients: 1.00 × the gradients"
+    assert row.fair.verdict is Verdict.FAILS
+
+
+@pytest.mark.parametrize(
+    ("adam", "k1", "k10", "verdict"),
+    [
+        ([0.17, 0.17], [0.17, 0.01], [0.01, 0.01], Verdict.HOLDS),
+        ([0.17, 0.01], [0.01, 0.01], [0.17, 0.17], Verdict.PARTLY),
+        ([0.17, 0.17], [0.17, 0.17], [0.17, 0.17], Verdict.PARTLY),
+        ([0.01, 0.01], [0.17, 0.17], [0.17, 0.17], Verdict.FAILS),
+    ],
+)
+def test_adding_is_learned_or_not(adam, k1, k10, verdict):
+    for method, losses in {"adam": adam, "fw-k1": k1, "fw-k10": k10}.items():
+        put(RUNS[f"adding/published/{method}"], {"train_loss": losses})
+    found = claims.examine("adding").published
+    assert found.verdict is verdict
+    assert "Adam: " in found.text
+
+
+def test_tuned_adding_counts_the_seeds_that_learn():
+    for method in tuned.METHODS:
+        for config in tuned.search(method):
+            put(config, {"validation_loss": [config.optimizer.lr]})
+    learned = {"adam": 1, "fw-k1": 3, "fw-k10": 1}
+    for method, count in learned.items():
+        for config in tuned.final(method):
+            put(config, {"train_loss": [0.01 if config.seed <= count else 0.17]})
+    found = claims.examine("adding").fair
+    assert found.text == "learned by Adam 1 of 3, K = 1 3 of 3, K = 10 1 of 3 seeds"
+    assert found.verdict is Verdict.PARTLY
+
+
+def test_fewer_epochs_and_updates_are_read_where_the_level_is_reached():
+    put(RUNS["har2/published/adam"], {"test_accuracy": [0.5, 0.6, 0.8, 0.7]})
+    put(RUNS["har2/published/fw-k5"], {"test_accuracy": [0.7, 0.85, 0.8, 0.9]})
+    found = claims.examine("har2-epochs").published
+    assert (found.text, found.verdict) == ("0.67 × the epochs", Verdict.HOLDS)
+    for task in ("pixel", "permuted"):
+        k1 = {"train_loss": [1.0, 0.5, 0.3], "updates": [10, 20, 30]}
+        k5 = {"train_loss": [1.0, 0.6, 0.4], "updates": [2, 4, 6]}
+        put(RUNS[f"mnist-rnn/published/{task}/fw-k1"], k1)
+        put(RUNS[f"mnist-rnn/published/{task}/fw-k5"], k5)
+    row = claims.examine("rnn-updates")
+    assert row.published.text == "0.20, 0.20 × the updates"
+    assert row.published.verdict is Verdict.HOLDS
+    assert row.fair.verdict is Verdict.FAILS, "in gradients K = 5 is no sooner here"
+
+
+def test_a_loss_that_swings():
+    smooth = comparisons.Swing("a", "b")
+    evidence = Evidence({n: RUNS["har2/published/adam"].replace(name=n) for n in "ab"})
+    put(evidence.catalogue["a"], {"train_loss": [1.0, 0.5, 0.9, 0.4]})
+    put(evidence.catalogue["b"], {"train_loss": [1.0, 0.5, 0.6, 0.2]})
+    found = smooth.measure(evidence)
+    assert found.value == pytest.approx(math.log2(0.4 / 0.1))
+    assert smooth.show(found.value) == "4.0 × the rises"
+
+
+@pytest.mark.parametrize(
+    ("mean", "most", "verdict"),
+    [(30.0, 80.0, Verdict.HOLDS), (30.0, 95.0, Verdict.PARTLY), (92.0, 95.0, Verdict.FAILS)],
+)
+def test_angles_are_similar_if_small_on_average_and_never_beyond_90_degrees(mean, most, verdict):
+    angle = {"n": 9, "min": 1.0, "max": most, "mean": mean, "std": 2.0}
+    probes = {"angles": {"on_run_end": [{"batch/rnn.weight_hh_l0": angle}]}}
+    name = "theory/har2/fw-k10-published"
+    assert claims.examine("a5").published.verdict.open
+    put(RUNS[name], {"train_loss": [0.1]}, probes=probes)
+    found = claims.examine("a5").published
+    assert found.verdict is verdict
+    assert found.text == f"{mean:.0f}° ± 2°, up to {most:.0f}°"
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(1.0, Verdict.HOLDS), (0.7, Verdict.PARTLY), (0.5, Verdict.FAILS)]
+)
+def test_an_assumption_about_all_t_must_hold_at_all_points(share, verdict):
+    rows = [{"summary": {"A2": {"share": share, "points": 10}}}]
+    probes = {"assumptions": {"on_run_end": rows}}
+    put(RUNS["theory/har2/fw-k5"], {"train_loss": [0.1]}, probes=probes)
+    row = claims.examine("a2")
+    assert row.fair.verdict is verdict
+    assert row.fair.text == f"at {100 * share:.0f} % of 10 points"
+    assert row.verdict == f"**{claims.FAIR[verdict]}**"
+
+
+def finish(method: str, accuracies: list[float], task: str = "har2", spent: int = 1) -> None:
+    for config in search(task, method):
+        put(config, {"validation_loss": [config.optimizer.lr]})
+    for config, accuracy in zip(catalogue_finals(task, method), accuracies, strict=False):
+        curve = [*[0.1] * (spent - 1), accuracy / 100]
+        losses = [*[1.0] * (spent - 1), 0.5]
+        put(config, {"test_accuracy": curve, "validation_loss": losses})
+
+
+def catalogue_finals(task: str, method: str):
+    from fwrnn_core.experiments.fair import final
+
+    return final(task, method)
+
+
+def test_fair_claims_are_judged_by_the_interval():
+    finish("adam-clip", [90, 91, 92, 93, 94])
+    finish("fw-k5", [92, 92, 94, 95])
+    assert claims.examine("har2-clip").fair.verdict.open, "a seed is missing"
+    finish("fw-k5", [92, 92, 94, 95, 96])
+    found = claims.examine("har2-clip").fair
+    assert found.verdict is Verdict.HOLDS
+    assert found.text == "+1.80 ± 0.56 points, 5 seeds"
+    finish("fw-k1", [88, 93, 92, 90, 95])
+    assert fair.gain("har2", "fw-k1", "adam-clip").judge(Evidence()).verdict is Verdict.UNDECIDED
+    assert fair.gain("har2", "adam-clip", "fw-k5").judge(Evidence()).verdict is Verdict.FAILS
+
+
+def test_the_fair_cost_counts_who_is_first_with_each_seed():
+    finish("adam-clip", [93] * 5, spent=3)
+    finish("fw-k5", [93] * 5, spent=2)
+    found = claims.examine("cost").fair
+    assert (found.text, found.verdict) == ("first with 5 of 5 seeds", Verdict.HOLDS)
+    never = dict.fromkeys(range(3), math.inf)
+    assert fair.first_in(never, never) == ("neither gets there", Verdict.UNDECIDED)
+    assert fair.first_in(never, {**never, 0: 1.0})[1] is Verdict.UNDECIDED
+    assert fair.first_in(never, dict.fromkeys(range(3), 1.0))[1] is Verdict.FAILS
+
+
+def test_an_unknown_claim_names_the_nearest():
+    with pytest.raises(ConfigError, match="'har2-clip'"):
+        claims.examine("har-clip")
+
+
+def test_rules_are_listed_once_and_sources_name_the_runs():
+    listed = claims.rules_in_words().splitlines()
+    assert len(listed) == len(set(listed)) >= 10
+    assert all(line.startswith("- ") and line.endswith(".") for line in listed)
+    evidence = Evidence()
+    shown = claims.sources(claims.examine_all(evidence=evidence), evidence)
+    assert "`har2/published/fw-k5`" in shown
+    assert "`fair/har2/final/fw-k5/*`" in shown
+    assert "seed-" not in shown

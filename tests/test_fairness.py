@@ -1,0 +1,182 @@
+"""The fair protocol's numbers on cases whose answer is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fwrnn_core import fairness, paths
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import fair
+from fwrnn_core.figures import panel
+from fwrnn_core.training import RunConfig
+
+from .shelf import put
+
+# Student (1908), after Cushny and Peebles: extra hours of sleep under two drugs, ten patients.
+DRUG_1 = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
+DRUG_2 = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+
+
+def test_the_paired_test_is_student_s_own():
+    test = fairness.paired(DRUG_2, DRUG_1)
+    assert test.n == 10
+    assert test.difference == pytest.approx(1.58)
+    assert (test.low, test.high) == pytest.approx((0.7001142, 2.4598858))
+    assert test.p == pytest.approx(0.00283289, rel=1e-5)
+    assert test.side == 1
+
+
+def test_the_interval_of_a_mean():
+    # Mean 2, standard deviation 1, t(0.975; 2) = 4.30265: 2 ± 4.30265 / √3.
+    one = fairness.estimate([1.0, 2.0, 3.0, math.nan])
+    assert one == pytest.approx((2.0, 2 - 2.484138, 2 + 2.484138, 3), rel=1e-5)
+    assert str(one) == "2.00 ± 2.48"
+    assert str(fairness.estimate([2.0])) == "2.00", "one run has no interval"
+
+
+def test_only_seeds_that_both_have_are_paired():
+    test = fairness.paired({1: 5.0, 2: 9.0, 3: 1.0}, {2: 8.0, 3: 0.0, 4: 7.0})
+    assert (test.difference, test.n, test.p) == (1.0, 2, 0.0), "equal differences have no spread"
+    assert fairness.paired({1: 5.0}, {1: 4.0})[0] == 1.0
+    assert math.isnan(fairness.paired({1: 5.0}, {1: 4.0}).p)
+    assert fairness.paired({1: 5.0}, {2: 4.0}).n == 0
+    assert fairness.from_zero([0.0, 0.0]).p == 1.0
+
+
+def test_a_missing_p_value_is_neither_adjusted_nor_counted():
+    adjusted = fairness.holm([0.02, math.nan, 0.03])
+    assert adjusted[0] == pytest.approx(0.04)
+    assert math.isnan(adjusted[1])
+    assert adjusted[2] == pytest.approx(0.04)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_the_raw_value_and_bonferroni_s(values):
+    for raw, adjusted in zip(values, fairness.holm(values), strict=True):
+        assert raw <= adjusted <= min(1.0, len(values) * raw) + 1e-12
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=6))
+def test_the_expected_best_is_the_mean_over_all_subsets(scores):
+    curve = fairness.expected_best(scores)
+    for n, value in enumerate(curve, start=1):
+        subsets = [min(c) for c in itertools.combinations(scores, n)]
+        assert value == pytest.approx(np.mean(subsets), abs=1e-9)
+
+
+def test_the_cost_is_read_where_the_level_is_first_reached():
+    record = put(RunConfig("r", epochs=3), {"test_accuracy": [0.5, 0.91, 0.95]}, seconds=4.0)
+    assert fairness.first_reaching(record) == 200
+    assert fairness.first_reaching(record, x="seconds") == 8
+    assert fairness.first_reaching(record, level=0.99) == math.inf
+
+
+def finish_search(task: str, method: str, best: int = 5) -> None:
+    for number, config in enumerate(fair.search(task, method)):
+        put(config, {"validation_loss": [0.9, 0.1 + abs(number - best)]})
+
+
+def finish(task: str, method: str, accuracies: list[float], spent: int = 1) -> None:
+    """Final runs of the first seeds, which reach their accuracy in epoch ``spent``."""
+    for config, accuracy in zip(fair.final(task, method), accuracies, strict=False):
+        curve = [*[0.1] * (spent - 1), accuracy]
+        losses = [*[1.0] * (spent - 1), 0.5]
+        put(config, {"test_accuracy": curve, "validation_loss": losses})
+
+
+def row(table: str, label: str) -> list[str]:
+    (line,) = [ln for ln in table.splitlines() if ln.startswith(f"| {label} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_search_is_shown_with_its_gaps():
+    finish_search("har2", "adam", best=5)
+    first, second, *_ = fair.search("har2", "sgd")
+    put(first, {"validation_loss": [0.3, 0.2]})
+    put(second, {"validation_loss": [0.3]}, status="diverged")
+    evidence = Evidence()
+    table = fairness.outcome_table(evidence, "har2")
+    chosen = fair.selected("har2", "adam")
+    shown = [f"{chosen.optimizer.lr:g}", str(chosen.batch_size), f"{chosen.lr_gamma:g}", "–"]
+    assert row(table, "Adam")[1:7] == ["12 / 12", "6", *shown]
+    assert row(table, "SGD with momentum")[1:3] == ["2 / 12", "1 so far"]
+    assert row(table, "IndRNN, Adam")[1:3] == ["0 / 12", "–"]
+    losses = [t.loss for t in fairness.trials(evidence, "har2", "sgd")]
+    assert losses[:2] == [0.2, math.inf]
+    assert all(math.isnan(x) for x in losses[2:])
+    _, ax = panel()
+    fairness.draw_search(ax, evidence, "har2")
+    assert fairness.search_coverage(evidence, "har2").finished == 14
+
+
+def test_the_final_table_compares_with_clipping_seed_by_seed():
+    for method in ("adam", "adam-clip", "fw-k5"):
+        finish_search("har2", method)
+    finish("har2", "adam-clip", [0.90, 0.91, 0.92, 0.93, 0.94], spent=3)
+    finish("har2", "fw-k5", [0.92, 0.92, 0.94, 0.95, 0.96], spent=2)
+    finish("har2", "adam", [0.80, 0.85])
+    evidence = Evidence()
+    table = fairness.final_table(evidence, "har2")
+    ours = row(table, "Frank-Wolfe, K = 5")
+    values = [2.0, 1.0, 2.0, 2.0, 2.0]
+    t = np.mean(values) / (np.std(values, ddof=1) / math.sqrt(5))
+    assert t == pytest.approx(9.0)
+    assert ours[1] == "5 of 5"
+    assert ours[2].startswith("93.80 ± ")
+    assert ours[3:] == ["+1.80 ± 0.56", "< 0.001", "0.002"]
+    assert row(table, "Adam + clipping")[3:6] == ["–", "–", "–"]
+    assert row(table, "Adam")[1] == "2 of 5"
+    costs = fairness.cost_table(evidence, "har2")
+    assert row(costs, "Frank-Wolfe, K = 5")[1:] == ["5 of 5", "2", "200", "2"]
+    assert row(costs, "Adam")[1:] == ["0 of 2", *["never"] * 3]
+    assert row(costs, "LSTM, Adam")[1] == "not run yet"
+    assert row(table, "LSTM, Adam")[1:3] == ["0 of 5", "not run yet"]
+    words = fairness.reading(evidence, "har2")
+    assert "Better than Adam + clipping: Frank-Wolfe, K = 5 +1.80" in words
+    assert "fwrnn train fair-search" in words
+    _, ax = panel()
+    fairness.draw_differences(ax, evidence, "har2")
+
+
+def test_a_diverged_seed_is_counted_and_not_averaged():
+    finish_search("noisy-har2", "fw-k1")
+    first, second, third = fair.final("noisy-har2", "fw-k1")
+    put(first, {"test_accuracy": [0.8]})
+    put(second, {"test_accuracy": [0.6]})
+    put(third, {"test_accuracy": [0.2]}, status="diverged")
+    cells = row(fairness.final_table(Evidence(), "noisy-har2"), "Frank-Wolfe, K = 1")
+    assert cells[1] == "2 of 3, 1 diverged"
+    assert cells[2].startswith("70.00")
+
+
+def test_with_no_record_at_all_everything_says_so():
+    evidence = Evidence()
+    for task in fairness.TASKS:
+        assert "not run yet" in fairness.final_table(evidence, task)
+        assert "not run yet" in fairness.cost_table(evidence, task)
+        assert "Not run yet" in fairness.reading(evidence, task)
+        _, ax = panel()
+        fairness.draw_differences(ax, evidence, task)
+        fairness.draw_search(ax, evidence, task)
+    assert len(fairness.draws_table().splitlines()) == 2 + fair.TRIALS
+
+
+def test_final_runs_of_another_selection_do_not_count():
+    finish_search("har2", "adam", best=5)
+    finish("har2", "adam", [0.9])
+    assert len(fairness.accuracies(Evidence(), "har2", "adam")) == 1
+    config = fair.search("har2", "adam")[3]
+    put(dataclasses.replace(config), {"validation_loss": [0.01]})
+    assert fairness.accuracies(Evidence(), "har2", "adam") == {}
