@@ -30,6 +30,7 @@ from fwrnn_core.reports.recorded import (
 from fwrnn_core.reports.short_runs import adjusted, live
 from fwrnn_core.reports.tables import (
     beside_print,
+    beside_published,
     best_accuracy,
     by_setting,
     chosen,
@@ -47,6 +48,7 @@ __all__ = [
     "Verdict",
     "adjusted",
     "beside_print",
+    "beside_published",
     "best_accuracy",
     "by_setting",
     "chosen",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -75,6 +76,33 @@ def beside_print(cover: Coverage, table: str, column: str) -> str:
     if cover.whole and np.isfinite(ours).any():
         best[2] = int(np.nanargmax(ours))
     return markdown_table(header, body, best)
+
+
+def beside_published(
+    records: Sequence[Record], table: Mapping[str, Any], column: str
+) -> tuple[list[str], list[list[str]], dict[int, int]]:
+    """Header, rows and best entries: published against re-run best test accuracy, one row each.
+
+    ``table`` is a table of :func:`published`, ``column`` its data set ("har2", "pixel" …).
+    """
+    header = ["Method", "published (%)", "re-run (%)", "difference", "epoch of the best", "minutes"]
+    rows = []
+    for record in records:
+        printed = table[method(record)][column]["accuracy"]
+        ours = best_accuracy(record)
+        epoch = int(np.nanargmax(record.curve("test_accuracy"))) + 1
+        rows.append(
+            [
+                label(record),
+                f"{printed:.2f}",
+                f"{ours:.2f}",
+                f"{ours - printed:+.2f}",
+                str(epoch),
+                f"{record.seconds / 60:.1f}",
+            ]
+        )
+    best = {c: int(np.argmax([float(row[c]) for row in rows])) for c in (1, 2)}
+    return header, rows, best
 
 
 def setup_table(
