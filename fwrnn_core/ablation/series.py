@@ -182,15 +182,29 @@ class Series:
         self, ax: Axes, settings: Sequence[str] | None = None, *, ends: bool = True
     ) -> None:
         """Training loss over the epochs: mean of the seeds with their range; names at the ends."""
-        curves = {}
-        for setting in settings or self.planned:
+        order = list(settings or self.planned)
+        # A setting keeps its look whichever others have been run.
+        for place, setting in enumerate(order):
             runs = [r for r in self.records(setting).values() if r.status == "complete"]
-            if runs:
-                curves[self.label(setting)] = [r.curve("train_loss") for r in runs]
-        if curves:
-            figures.curves(ax, curves, kind="range", ends=ends)
-        else:
+            if not runs:
+                continue
+            look = figures.LOOKS[place % len(figures.LOOKS)]
+            drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
+            epochs = np.arange(1, len(drawn.centre) + 1)
+            ax.plot(
+                epochs,
+                drawn.centre,
+                label=self.label(setting),
+                color=look.color,
+                linestyle=look.linestyle,
+                marker=look.marker,
+                markevery=max(1, len(epochs) // 8),
+            )
+            ax.fill_between(epochs, drawn.low, drawn.high, color=look.color, alpha=0.18, lw=0)
+        if not ax.get_lines():
             note(ax, "no complete run yet")
+        elif ends:
+            figures.label_ends(ax)
         ax.set_xlabel("epochs")
         ax.set_ylabel("training loss")
 
@@ -272,8 +286,9 @@ class Series:
         """How far runs of one and the same config lie apart, as a line; None without a repeat.
 
         The base setting belongs to every series and is trained once for each. Under the same
-        sources the copies agree to the last digit; under sources that add in another order they
-        differ, and by how much is a yardstick for every other difference.
+        sources and on the same processor the copies agree to the last digit; where numbers are
+        added in another order they differ, and by how much is a yardstick for every other
+        difference.
         """
         spans, copies = [], 0
         for seed in self.planned[self.base]:
@@ -291,8 +306,8 @@ class Series:
         if max(spans) == 0:
             return f"{start}, and the copies agree to the last digit."
         return (
-            f"{start}. Copies of one seed made under different versions of the package's sources, "
-            f"which round differently, lie up to {max(spans):.2f} points apart."
+            f"{start}. Copies of one seed made under other sources or on another processor, which "
+            f"round differently, lie up to {max(spans):.2f} points apart."
         )
 
     def contrast(self, setting: str, other: str, above: str, below: str, neither: str) -> str:

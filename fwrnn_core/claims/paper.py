@@ -408,15 +408,6 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "noisy-adam",
-        "Overall",
-        "In the noisy experiment it improves on SGD by 15.14 points.",
-        "Conclusions",
-        "experiments/har2",
-        *_beats("fw-k10", "adam", noisy=True),
-        headline=True,
-    ),
-    Claim(
         "every-sgd",
         "Overall",
         "It outperforms SGD in all experiments.",
@@ -457,6 +448,15 @@ CLAIMS = (
             )
         ),
         fair.Cost("har2", "fw-k5", "adam-clip"),
+        headline=True,
+    ),
+    Claim(
+        "noisy-adam",
+        "Overall",
+        "In the noisy experiment it improves on SGD by 15.14 points.",
+        "Conclusions",
+        "experiments/har2",
+        *_beats("fw-k10", "adam", noisy=True),
         headline=True,
     ),
 )

@@ -274,7 +274,8 @@ class Learns:
     def judge(self, evidence: Evidence) -> Finding:
         runs = {n: r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs}
         spent = {n: learned(r) for n, r in runs.items()}
-        text = "; ".join(f"{_method(n)}: {_thousands(spent[n], runs[n])}" for n in runs)
+        shown = ", ".join(_after(spent[n], run) for n, run in runs.items())
+        text = f"learned after {shown}" if shown else ""
         if len(runs) < len(self.names()) or any(r.status == "partial" for r in runs.values()):
             return pending(evidence, self.names(), text)
         adam, ours = spent[self.baseline], [spent[n] for n in self.ours]
@@ -283,15 +284,12 @@ class Learns:
         return Finding(text, whole.get(sum(map(bool, parts)), Verdict.PARTLY))
 
 
-def _method(name: str) -> str:
-    slug = name.rpartition("/")[2]
-    return LABELS.get(slug, slug).replace("Frank-Wolfe, ", "")
-
-
-def _thousands(gradients: float, record: Record) -> str:
+def _after(gradients: float, record: Record) -> str:
+    slug = record.name.rpartition("/")[2]
+    method = LABELS.get(slug, slug).removeprefix("Frank-Wolfe, ")
     if np.isfinite(gradients):
-        return f"learned after {gradients / 1000:,.0f} k gradients"
-    return f"error {record.curve('train_loss')[-1]:.3f} at the end"
+        return f"{gradients / 1000:,.0f} k gradients ({method})"
+    return f"never ({method}, error {record.curve('train_loss')[-1]:.3f})"
 
 
 @dataclass(frozen=True)

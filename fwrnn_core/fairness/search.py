@@ -91,7 +91,7 @@ def draws_table() -> str:
 def outcome_table(evidence: Evidence, task: str) -> str:
     """What the search chose per method, or the best so far and how many trials are missing."""
     setting = ["rate", "batch", "decay", "δ"]
-    header = ["method", "done", "trial", *setting, "loss", "accuracy"]
+    header = ["method", "done", "trial", *setting, "loss", "acc. (%)"]
     rows = []
     for method in fair.METHODS:
         found = trials(evidence, task, method)
@@ -99,9 +99,9 @@ def outcome_table(evidence: Evidence, task: str) -> str:
         chosen = ["–" if not done else "all diverged", *["–"] * 6]
         if best is not None:
             sure = "" if done == len(found) else " so far"
-            score = [f"{best.loss:.4f}", f"{100 * best.accuracy:.1f} %"]
+            score = [f"{best.loss:.4f}", f"{100 * best.accuracy:.1f}"]
             chosen = [f"{best.number}{sure}", *_setting(best.config), *score]
-        rows.append([label(method), f"{done} / {len(found)}", *chosen])
+        rows.append([label(method), f"{done}/{len(found)}", *chosen])
     return markdown_table(header, rows)
 
 
