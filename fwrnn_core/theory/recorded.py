@@ -113,3 +113,13 @@ def how_often(held: Iterable[bool], unit: str = "points") -> str:
     if count == total:
         return f"at all {total} {unit}"
     return f"at {count or 'none'} of {total} {unit}"
+
+
+def number(value: float) -> str:
+    """Two digits for small numbers, whole ones with their thousands apart for large.
+
+    >>> number(0.01234), number(-51820.7)
+    ('0.012', '−51,821')
+    """
+    text = f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
+    return text.replace("-", "−")

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from fwrnn_core import FrankWolfe
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.theory.probes import AngleProbe, AssumptionProbe, last_displacement, summary
+from fwrnn_core.theory.probes import (
+    AngleProbe,
+    AssumptionProbe,
+    last_displacement,
+    summary,
+    training_risk,
+)
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig
 from fwrnn_core.training.loop import Run
 
@@ -36,9 +44,20 @@ def finished(run: Run) -> Run:
     return run
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"initial_state": "uniform"}])
-def test_a_run_with_probes_is_the_run_without(options: dict[str, object]) -> None:
-    wanted = config().replace(**{"model.options": options})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model.options": {"batch_norm": True}},
+        {"model.options": {"initial_state": "uniform"}},
+        {"model.cell": "lstm"},
+        {"optimizer.trajectory": "released"},
+        {"optimizer.outer": "none"},
+        {"optimizer.scope": "global"},
+    ],
+)
+def test_a_run_with_probes_is_the_run_without(changes: dict[str, object]) -> None:
+    wanted = config().replace(**changes)
     plain, probed = finished(Run(wanted)), finished(Run(wanted, probes=probes()))
     for name, tensor in plain.model.state_dict().items():
         assert torch.equal(tensor, probed.model.state_dict()[name]), name
@@ -46,6 +65,37 @@ def test_a_run_with_probes_is_the_run_without(options: dict[str, object]) -> Non
     assert plain.losses == probed.losses
     assert probed.probes.rows["angles"]["on_run_end"]
     assert probed.probes.rows["assumptions"]["on_run_end"]
+
+
+def test_probes_that_are_not_asked_for_are_not_even_imported() -> None:
+    # What is off costs nothing: no hook is called, and this part of the package stays unloaded.
+    program = """
+import sys
+from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig
+from fwrnn_core.training.loop import Run
+data = DataConfig("adding", {"length": 6, "train": 64, "test": 8})
+run = Run(RunConfig("off", data=data, model=ModelConfig("tanh", 6),
+    optimizer=OptimizerConfig("frank-wolfe", 1e-2, inner_steps=3), batch_size=16, epochs=2))
+run.advance(2, progress=False)
+assert run.epoch == 2 and run.probes.rows == {}
+assert not any(run.probes._listeners.values())
+assert not [name for name in sys.modules if name.startswith("fwrnn_core.theory")]
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_audits_risk_is_the_training_risk() -> None:
+    run = finished(Run(config(epochs=1)))
+    context = run._context
+    with torch.no_grad():
+        output = run.model(run.data.x_train)
+        whole = float(run.loss_fn(output, run.data.y_train))
+        some = run.data.x_train[[0, 32, 63]], run.data.y_train[[0, 32, 63]]
+        part = float(run.loss_fn(run.model(some[0]), some[1]))
+    assert training_risk(context, dtype=torch.float64).value() == pytest.approx(whole, rel=1e-5)
+    # A sample is spread evenly over the training set.
+    assert training_risk(context, samples=3).value() == pytest.approx(part, rel=1e-5)
+    assert training_risk(context, samples=10_000).value() == pytest.approx(whole, rel=1e-5)
 
 
 def test_rows_are_json_and_small() -> None:
