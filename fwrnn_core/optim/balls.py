@@ -94,7 +94,7 @@ class SpectralBall:
 
     def norm(self, x: Tensor) -> Tensor:
         y, m = scaled(x)
-        return _singular_values(y).max() * m.to(accumulator(x))
+        return _singular_values(y).max() * m.to(accumulator(x)) if y.numel() else m
 
     def dual_norm(self, g: Tensor) -> Tensor:
         y, m = scaled(g)
@@ -102,6 +102,8 @@ class SpectralBall:
 
     def vertex(self, g: Tensor) -> Tensor:
         x, _ = scaled(g)
+        if not x.numel():
+            return torch.zeros_like(g)
         u, s, vh = torch.linalg.svd(x, full_matrices=False)
         # Directions that the gradient does not see get 0 instead of the SVD's arbitrary ±1: still
         # a minimiser, and the same one on every machine.
@@ -110,7 +112,9 @@ class SpectralBall:
 
     def project(self, x: Tensor) -> Tensor:
         u, s, vh = torch.linalg.svd(x.to(working_dtype(x)), full_matrices=False)
-        return x.clone() if s.max() <= 1 else ((u * s.clamp(max=1)) @ vh).to(x.dtype)
+        return (
+            x.clone() if not s.numel() or s.max() <= 1 else ((u * s.clamp(max=1)) @ vh).to(x.dtype)
+        )
 
 
 class NewtonSchulzBall(SpectralBall):
@@ -151,6 +155,8 @@ class NuclearBall:
 
     def vertex(self, g: Tensor) -> Tensor:
         x, m = scaled(g)
+        if not x.numel():
+            return torch.zeros_like(g)
         u, _, vh = torch.linalg.svd(x, full_matrices=False)
         return (torch.outer(u[:, 0], vh[0]) * (m > 0)).to(g.dtype)
 

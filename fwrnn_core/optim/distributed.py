@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError, FwrnnError
+from fwrnn_core.optim.options import OWN
 
 Group = dist.ProcessGroup
 
@@ -29,23 +30,34 @@ def size(group: Group) -> int:
     return dist.get_world_size(group)
 
 
-def share_start(group: Group, params: Sequence[Tensor], settings: dict[str, Any]) -> None:
+def share_start(
+    group: Group, param_groups: Sequence[dict[str, Any]], settings: dict[str, Any]
+) -> None:
     """Check that all workers use the same settings, then give them the first worker's weights.
+
+    Frozen parameters count as a setting: a worker that skips one would send a shorter walk.
 
     Raises:
         ConfigError: the workers' settings differ.
         WorkerLost: a worker is missing.
     """
+    own = [
+        {
+            **{key: g[key] for key in OWN},
+            "frozen": [not p.requires_grad for p in g["params"]],
+        }
+        for g in param_groups
+    ]
     gathered: list[Any] = [None] * size(group)
     try:
-        dist.all_gather_object(gathered, settings, group=group)
+        dist.all_gather_object(gathered, {**settings, "groups": own}, group=group)
         for rank, theirs in enumerate(gathered):
             if theirs != gathered[0]:
                 raise ConfigError(
                     f"worker {rank} built its optimizer differently from worker 0: "
                     f"{theirs} against {gathered[0]}"
                 )
-        for p in params:
+        for p in (p for g in param_groups for p in g["params"]):
             held = p.detach().contiguous()
             dist.broadcast(held, src=dist.get_global_rank(group, 0), group=group)
             with torch.no_grad():

@@ -59,7 +59,8 @@ class FrankWolfe(Optimizer):
             group's lr, δ moves in proportion, from the next loop on.
         inner_steps: K ≥ 1, minibatches (gradient evaluations) per outer update.
         norm: p ≥ 1 of the ball (``math.inf`` too), ``"spectral"``, ``"nuclear"`` or
-            ``"newton-schulz"`` (spectral without SVD); non-matrices then get p = 2.
+            ``"newton-schulz"`` (spectral without SVD: leaves the ball by at most 1e-6 δ and
+            float32 rounding); non-matrices then get p = 2.
         scope: ``"tensor"``, one ball per parameter tensor, or ``"global"``, one ball around all
             parameters (p-norms only).
         step_size: γ_k: ``"1/k"``, ``"2/(k+1)"`` or a callable k ↦ γ with γ(1) = 1, γ in [0, 1].
@@ -124,11 +125,8 @@ class FrankWolfe(Optimizer):
         nonfinite: str = "raise",
         process_group: Any = None,
     ) -> None:
-        options.choice("scope", scope, options.SCOPES)
-        options.choice("trajectory", trajectory, options.TRAJECTORIES)
-        options.choice("nonfinite", nonfinite, options.NONFINITE)
-        for item in track:
-            options.choice("track", item, options.TRACKED)
+        track = (track,) if isinstance(track, str) else track
+        options.check_choices(scope, trajectory, nonfinite, track)
         rule(step_size)
         self.scope = scope
         self.step_size = step_size
@@ -166,9 +164,7 @@ class FrankWolfe(Optimizer):
         if scope == "global":
             options.check_global(self.param_groups)
         if process_group is not None:
-            every = [p for group in self.param_groups for p in group["params"]]
-            own = [{key: group[key] for key in options.OWN} for group in self.param_groups]
-            distributed.share_start(process_group, every, {**self._settings(), "groups": own})
+            distributed.share_start(process_group, self.param_groups, self._settings())
 
     def add_param_group(self, param_group: Group) -> None:
         """Add parameters; they join the walk at the next inner step.
@@ -248,6 +244,11 @@ class FrankWolfe(Optimizer):
         finally:
             self._inside_anchored = False
 
+    @property
+    def needs_closure(self) -> bool:
+        """Whether the solver or radius rule compares losses on one minibatch."""
+        return inner.by_ratio(self.adaptive) or isinstance(self.solver, TrustRegion)
+
     @observed
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One inner step with the gradients at hand, or with a closure the whole loop.
@@ -262,8 +263,7 @@ class FrankWolfe(Optimizer):
 
         Raises:
             NonFiniteGradient: under ``nonfinite="raise"``.
-            ConfigError: a sparse gradient; a closure with groups of different K; a solver or radius
-                rule that needs a closure, without one.
+            ConfigError: a sparse gradient; none where :attr:`needs_closure`; one over unequal K.
             WorkerLost: another worker of the process group is gone.
             RuntimeError: inside :meth:`anchored`, or a closure in the middle of a loop.
         """
@@ -271,8 +271,7 @@ class FrankWolfe(Optimizer):
             raise RuntimeError("step() inside anchored(): leave the block first")
         if closure is not None:
             return self._whole_loop(closure)
-        by_ratio = self.adaptive is not None and self.adaptive.signal == "ratio"
-        if by_ratio or isinstance(self.solver, TrustRegion):
+        if self.needs_closure:
             raise ConfigError(
                 "solver='trust-region' and adaptive='ratio' compare losses on one minibatch: call "
                 "step(closure)"
@@ -293,7 +292,7 @@ class FrankWolfe(Optimizer):
             loss, finished = whole_loop.evaluate(self, closure, inner_steps)
         if finished:
             self._close(finished)
-            if self.adaptive is not None and self.adaptive.signal == "ratio":
+            if inner.by_ratio(self.adaptive):
                 self._ratio = whole_loop.decrease_ratio(self, closure, loss, predicted)
             self._update(finished)
         return loss
@@ -389,9 +388,12 @@ class FrankWolfe(Optimizer):
         )
 
     def __getstate__(self) -> dict[str, Any]:
+        if self.process_group is not None:
+            raise ConfigError(
+                "with a process_group there is no copy or pickle: save state_dict() instead"
+            )
         # torch keeps hooks and wrapped methods out of copies; so do we, and add what is ours.
-        ours = {k: v for k, v in self.__dict__.items() if k in _COPIED}
-        return {**super().__getstate__(), **ours}
+        return {**super().__getstate__(), **{k: v for k, v in vars(self).items() if k in _COPIED}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -81,10 +81,14 @@ def make_rules(
     """
     if trajectory == "released" and not isinstance(solver, VertexSteps):
         raise ConfigError("trajectory='released' is the authors' Frank-Wolfe walk only")
-    by_ratio = adaptive is not None and adaptive.signal == "ratio"
-    record = track | {"first_gradient"} if "angle" in track or by_ratio else track
+    record = track | {"first_gradient"} if "angle" in track or by_ratio(adaptive) else track
     stepwise = None if isinstance(solver, TrustRegion) else solver
     return Rules(stepwise, scope, trajectory, record, shared)
+
+
+def by_ratio(adaptive: AdaptiveRadius | None) -> bool:
+    """Whether the radius follows the ratio of actual to predicted decrease."""
+    return adaptive is not None and adaptive.signal == "ratio"
 
 
 def active(group: dict[str, Any], state: State) -> list[Tensor]:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # Where a step leaves the weights: the enum of walk.c.
 _FIRST, _PAPER, _RELEASED, _LAST, _ONLY = range(5)
 
+# Subclasses (DTensor, …) may have no memory of their own behind their pointer.
+_PLAIN = (Tensor, torch.nn.Parameter)
+
 # Tensors beyond this torch spreads over its threads, if it has more than two.
 _LARGE = 1 << 20
 
@@ -59,7 +62,12 @@ def fits(tensors: Sequence[Tensor]) -> bool:
     """Whether a bare pointer to float32 tells the kernel all about each of these tensors."""
     spread = torch.get_num_threads() > 2
     for t in tensors:
-        if t.dtype is not torch.float32 or not t.is_cpu or not t.is_contiguous():
+        if (
+            type(t) not in _PLAIN
+            or t.dtype is not torch.float32
+            or not t.is_cpu
+            or not t.is_contiguous()
+        ):
             return False
         if spread and t.numel() > _LARGE:
             return False

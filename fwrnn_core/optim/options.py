@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -28,6 +29,15 @@ def choice(name: str, value: object, valid: Iterable[str]) -> None:
         raise unknown(name, value, valid)
 
 
+def check_choices(scope: str, trajectory: str, nonfinite: str, track: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` for a name that is none of those offered."""
+    choice("scope", scope, SCOPES)
+    choice("trajectory", trajectory, TRAJECTORIES)
+    choice("nonfinite", nonfinite, NONFINITE)
+    for item in track:
+        choice("track", item, TRACKED)
+
+
 def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
     """Raise :class:`ConfigError` for a value out of range."""
     _positive("lr", group["lr"])
@@ -41,7 +51,13 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
     momentum = group["gradient_momentum"]
     if not (isinstance(momentum, int | float) and 0 <= momentum < 1):
         raise ConfigError(f"gradient_momentum = {momentum!r}: must be in [0, 1)")
+    sharded = sys.modules.get("torch.distributed.tensor")  # there if any DTensor is
     for p in group["params"]:
+        if sharded is not None and isinstance(p, sharded.DTensor):
+            raise ConfigError(
+                f"a parameter of shape {tuple(p.shape)} is a DTensor: the balls need whole "
+                "tensors; use DistributedDataParallel or process_group instead of sharding"
+            )
         if not p.is_floating_point():
             raise ConfigError(
                 f"a parameter of shape {tuple(p.shape)} has dtype {p.dtype}: the balls are defined "
@@ -92,8 +108,8 @@ def radius(group: Mapping[str, Any]) -> float:
 
 def _positive(name: str, value: object) -> None:
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, str | bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
         number = math.nan
-    if isinstance(value, bool) or not (number > 0 and math.isfinite(number)):
+    if not (number > 0 and math.isfinite(number)):
         raise ConfigError(f"{name} = {value!r}: give a finite number > 0")

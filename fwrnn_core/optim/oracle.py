@@ -19,8 +19,9 @@ def lmo(grad: Tensor, radius: float = 1.0, norm: Norm = 2) -> Tensor:
         grad: a real dense tensor of any shape, floating dtype and device.
         radius: δ ≥ 0, in units of the weights.
         norm: p ≥ 1 of the entrywise p-norm (``math.inf`` too), or ``"spectral"``, ``"nuclear"``,
-            ``"newton-schulz"`` (spectral ball, approximate oracle) for matrices. Tensors that are
-            not matrices get p = 2 under a matrix norm.
+            ``"newton-schulz"`` (spectral ball without SVD: an inexact oracle that leaves the ball
+            by at most 1e-6 radius and float32 rounding) for matrices. Tensors that are not
+            matrices get p = 2 under a matrix norm.
 
     Returns:
         A tensor with the shape, dtype and device of ``grad``. Where ``grad`` is zero every point

@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim.options import LOOP, OWN
 
 OuterFactory = Callable[..., Optimizer]
 
 #: How torch runs an optimizer's arithmetic, rather than what it computes.
 _IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable", "maximize")
+
+
+#: LBFGS evaluates a closure of its own; SparseAdam takes sparse gradients only.
+_REFUSED = (torch.optim.LBFGS, torch.optim.SparseAdam)
 
 
 class Outer:
@@ -72,6 +77,11 @@ def _their_view(group: dict[str, Any]) -> dict[str, Any]:
 
 def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer:
     lr = groups[0]["lr"]
+    if not callable(factory):
+        raise ConfigError(
+            f"outer = {factory!r}: give an optimizer class or a callable (params, lr=…) that makes "
+            "one, such as torch.optim.Adam, or None"
+        )
     if factory in (torch.optim.Adam, torch.optim.AdamW):
         # The same update in one pass over memory instead of a dozen; refused by devices and
         # dtypes that lack it.
@@ -79,4 +89,12 @@ def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer
             return factory([_their_view(g) for g in groups], lr=lr, fused=True)
         except (RuntimeError, TypeError):
             pass
-    return factory([_their_view(g) for g in groups], lr=lr)
+    made = factory([_their_view(g) for g in groups], lr=lr)
+    if not isinstance(made, Optimizer):
+        raise ConfigError(f"outer made a {type(made).__name__}, not a torch.optim.Optimizer")
+    if isinstance(made, _REFUSED):
+        raise ConfigError(
+            f"{type(made).__name__} cannot be the outer optimizer: it is fed with one dense "
+            "direction per loop, without a closure"
+        )
+    return made

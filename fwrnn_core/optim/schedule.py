@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from torch import Tensor
+
 from fwrnn_core.errors import ConfigError, unknown
 
 StepSize = str | Callable[[int], float]
@@ -48,6 +50,8 @@ def check_step_size(step_size: StepSize, inner_steps: int) -> None:
     gamma = rule(step_size)
     for k in range(1, inner_steps + 1):
         value = gamma(k)
+        if not isinstance(value, int | float | Tensor):
+            raise ConfigError(f"step_size({k}) = {value!r}: must be a number")
         if not 0 <= value <= 1 or (k == 1 and value != 1):
             need = "1 at k = 1" if k == 1 else "within [0, 1]"
             raise ConfigError(f"step_size({k}) = {value!r}: must be {need}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.optim import inner, walk
+from fwrnn_core.optim import distributed, inner, walk
 from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loo
     found = probe(closure, params, solver.hessian, radius)
     sign = -1.0 if group["maximize"] else 1.0
     if not opt._usable(walk.norms(found.gradient)):
-        return found.loss, [], 0.0
+        if opt.process_group is None:
+            return found.loss, [], 0.0
+        # The other workers wait for this one's walk: it is 0.
+        found = found._replace(gradient=[torch.zeros_like(g) for g in found.gradient])
     step = steihaug(
         sign * walk.flatten(found.gradient),
         lambda v: sign * found.product(v),
@@ -125,6 +128,11 @@ def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: floa
     change = number(loss) - reached
     if opt.param_groups[0]["maximize"]:
         change = -change
+    if opt.process_group is not None:
+        # One ratio, hence one radius, on all workers: of the mean over their minibatches.
+        both = torch.tensor([change, predicted], dtype=torch.float64)
+        distributed.average(opt.process_group, [both], [])
+        change, predicted = both.tolist()
     return change / predicted if predicted else math.nan
 
 

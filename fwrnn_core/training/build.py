@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fwrnn_core.data import Dataset, load
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.models import IndRNN, RecurrentNet
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.training.config import ModelConfig, OptimizerConfig, RunConfig
@@ -106,8 +107,20 @@ def head_of(config: ModelConfig, data: Dataset) -> str:
     return "sigmoid" if data.task == "binary" else "linear"
 
 
+def _option_error(
+    what: str, target: Callable[..., Any], given: Mapping[str, Any], error: TypeError
+) -> ConfigError:
+    """The nearest valid names where an option does not exist, else the error's own words."""
+    known = list(inspect.signature(target).parameters)
+    for name in given:
+        if name not in known:
+            return unknown(f"key of {what}", name, known)
+    return ConfigError(f"{what}: {error}")
+
+
 def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
     """The network for the data's features and task; draws its weights from the global generator."""
+    model = IndRNN if config.cell == "indrnn" else RecurrentNet
     common: dict[str, Any] = {
         "input_size": data.num_features,
         "hidden_size": config.hidden_size,
@@ -117,11 +130,11 @@ def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
         **config.options,
     }
     try:
-        if config.cell == "indrnn":
+        if model is IndRNN:
             return IndRNN(**{"seq_len": data.num_steps, **common})
         return RecurrentNet(cell=config.cell, **common)
     except TypeError as error:
-        raise ConfigError(f"model.options: {error}") from None
+        raise _option_error("model.options", model, config.options, error) from None
 
 
 def build_loss(config: ModelConfig, data: Dataset) -> Callable[[Tensor, Tensor], Tensor]:
@@ -158,7 +171,7 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimize
     if config.tbptt is not None and config.tbptt_rule == "released":
         return ReleasedTbptt(params, lr=choice.lr, inner_steps=choice.inner_steps)
     try:
-        return FrankWolfe(
+        optimizer = FrankWolfe(
             params,
             lr=choice.lr,
             radius=choice.radius,
@@ -171,7 +184,14 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimize
             **choice.options,
         )
     except TypeError as error:
-        raise ConfigError(f"optimizer.options: {error}") from None
+        raise _option_error("optimizer.options", FrankWolfe, choice.options, error) from None
+    if optimizer.needs_closure:
+        raise ConfigError(
+            f"optimizer.options = {dict(choice.options)!r}: this solver or radius rule walks the "
+            "whole loop on one minibatch, and a run gives each inner step its own. Call "
+            "FrankWolfe.step(closure) in a loop of your own"
+        )
+    return optimizer
 
 
 def _outer(choice: OptimizerConfig) -> Callable[..., torch.optim.Optimizer] | None:

@@ -41,6 +41,10 @@ def _positive(what: str, value: float | None, *, optional: bool = False) -> None
     _require(ok, what, value, "a finite number > 0" + (" or None" if optional else ""))
 
 
+def _mapping(what: str, value: object) -> None:
+    _require(isinstance(value, Mapping), what, value, "a mapping of names to values")
+
+
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
@@ -81,6 +85,7 @@ class DataConfig:
         _count("data.train_limit", self.train_limit, optional=True)
         ok = isinstance(self.validation, int | float) and 0 <= self.validation < 1
         _require(ok, "data.validation", self.validation, "0 <= share < 1")
+        _mapping("data.options", self.options)
 
 
 Cell = Literal["tanh", "lstm", "gru", "indrnn"]
@@ -103,6 +108,7 @@ class ModelConfig:
         _count("model.hidden_size", self.hidden_size)
         _count("model.num_layers", self.num_layers)
         _choice("model.head", self.head, Literal["auto", "linear", "sigmoid"])
+        _mapping("model.options", self.options)
 
 
 OptimizerName = Literal["frank-wolfe", "adam", "sgd"]
@@ -149,15 +155,13 @@ class OptimizerConfig:
         _choice("optimizer.step_size", self.step_size, Literal["1/k", "2/(k+1)"])
         _choice("optimizer.trajectory", self.trajectory, Literal["paper", "released"])
         _choice("optimizer.outer", self.outer, Outer)
-        _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 <= momentum < 1")
-        _require(
-            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
-            "optimizer.weight_decay",
-            self.weight_decay,
-            "a finite number >= 0",
-        )
+        ok = isinstance(self.momentum, int | float) and 0 <= self.momentum < 1
+        _require(ok, "optimizer.momentum", self.momentum, "0 <= momentum < 1")
+        ok = isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay < math.inf
+        _require(ok, "optimizer.weight_decay", self.weight_decay, "a finite number >= 0")
         _positive("optimizer.clip_value", self.clip_value, optional=True)
         _positive("optimizer.clip_norm", self.clip_norm, optional=True)
+        _mapping("optimizer.options", self.options)
 
 
 Evaluation = Literal["eval", "published-code"]
@@ -232,9 +236,28 @@ class RunConfig:
         _choice("evaluate_at", self.evaluate_at, Literal["anchor", "iterate"])
         ok = isinstance(self.seed, int) and 0 <= self.seed < 2**31
         _require(ok, "seed", self.seed, "a whole number, 0 <= seed < 2^31")
-        object.__setattr__(self, "probes", tuple(dict(p) for p in self.probes))
+        ok = isinstance(self.probes, list | tuple)
+        _require(ok, "probes", self.probes, "a list of mappings with a 'name'")
         for probe in self.probes:
-            _require("name" in probe, "probes", probe, "mappings with a 'name'")
+            ok = isinstance(probe, Mapping) and "name" in probe
+            _require(ok, "probes", probe, "mappings with a 'name'")
+        object.__setattr__(self, "probes", tuple(dict(p) for p in self.probes))
+        if self.tbptt is not None and self.tbptt_rule == "released":
+            self._check_released()
+
+    def _check_released(self) -> None:
+        """The authors' rule under TBPTT is one optimizer, not a variant of ours: no choices."""
+        fixed = OptimizerConfig(
+            lr=self.optimizer.lr,
+            inner_steps=self.optimizer.inner_steps,
+            trajectory="released",
+            clip_value=self.optimizer.clip_value,
+            clip_norm=self.optimizer.clip_norm,
+        )
+        for f in fields(fixed):
+            found, only = getattr(self.optimizer, f.name), getattr(fixed, f.name)
+            what = f'with tbptt_rule="released", optimizer.{f.name}'
+            _require(found == only, what, found, f"{only!r} alone")
 
     @property
     def id(self) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fwrnn_core.models import detach
+from fwrnn_core.optim import NonFiniteGradient
 from fwrnn_core.training import build
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.environment import describe, resolve_device
@@ -146,21 +147,28 @@ class Run:
             loss = self.loss_fn(output, y)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise Diverged(
-                    {
-                        "epoch": self.epoch + 1,
-                        "minibatch": self.minibatch + 1,
-                        "update": self.updates,
-                        "loss": str(value),
-                    }
-                )
+                raise Diverged(self._where(str(value)))
             loss.backward()
             self._clip()
             self.evaluations += 1
             self._context.batch = (x, y)
             self._tell("on_inner_gradient")
-            self._optimizer_step(position, len(pieces), value)
+            try:
+                self._optimizer_step(position, len(pieces), value)
+            except NonFiniteGradient:
+                # The loss is finite, its gradient overflowed; plain Adam would say so one step on.
+                where = {**self._where(str(value)), "gradient": "not finite"}
+                raise Diverged(where) from None
         return value, output.detach()
+
+    def _where(self, loss: str) -> dict[str, Any]:
+        """What the record says of the minibatch at which the run diverged."""
+        return {
+            "epoch": self.epoch + 1,
+            "minibatch": self.minibatch + 1,
+            "update": self.updates,
+            "loss": loss,
+        }
 
     def _clip(self) -> None:
         choice = self.config.optimizer

@@ -50,7 +50,7 @@ def worker(rank: int, folder: str) -> None:
     results = {"walks of 3": local_walks(rank, dist.group.WORLD)}
     if rank < 2:
         results["walks of 2"] = local_walks(rank, pair)
-        for job in (ddp, skipping, different, dying):
+        for job in (ddp, skipping, steering, doubtful, different, dying):
             results[job.__name__] = job(rank, pair)
     torch.save(results, f"{folder}/{rank}.pt")
     os._exit(0)  # with a dead peer the group cannot be taken down in an orderly way
@@ -175,6 +175,60 @@ def test_a_dropped_minibatch_keeps_the_workers_in_step(outcomes: list[dict[str, 
     assert first["weights"].tolist() == pytest.approx([-0.75, 0.0])  # mean of 1 and 1/2
     assert [first["skipped"], second["skipped"]] == [0, 1]
     assert first["updates"] == second["updates"] == 1
+
+
+def steering(rank: int, group: Any) -> dict[str, Any]:
+    """The loss of worker 1 bends, so that its own ratio would shrink the ball."""
+    start = torch.tensor([4.0, 1.0])
+    w = nn.Parameter(start.clone())
+    opt = FrankWolfe(
+        [w], radius=1.0, inner_steps=2, outer=None, adaptive="ratio", process_group=group
+    )
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = w.sum() + (1e-3, 50.0)[rank] * (w - start).square().sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        opt.step(closure)
+    return {"weights": w.detach(), "radius": opt.diagnostics()["radius"]}
+
+
+def test_workers_have_one_adaptive_radius(outcomes: list[dict[str, Any]]) -> None:
+    first, second = (outcome["steering"] for outcome in outcomes[:2])
+    assert first["radius"] == second["radius"]
+    assert torch.equal(first["weights"], second["weights"])
+
+
+def doubtful(rank: int, group: Any) -> dict[str, Any]:
+    """Worker 1 drops its minibatch, and the trust region goes on with the other's step."""
+    w = nn.Parameter(torch.ones(2))
+    opt = FrankWolfe(
+        [w],
+        **{"radius": 0.1, "outer": None, "scope": "global", "solver": "trust-region"},
+        nonfinite="skip",
+        process_group=group,
+    )
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = (w * (float("nan") if rank else 1.0)).sum()
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    return {"weights": w.detach(), "skipped": opt.skipped}
+
+
+def test_a_trust_region_without_a_gradient_does_not_stop_the_others(
+    outcomes: list[dict[str, Any]],
+) -> None:
+    first, second = (outcome["doubtful"] for outcome in outcomes[:2])
+    assert first["weights"].tolist() == pytest.approx([1 - 0.05 / 2**0.5] * 2)
+    assert torch.equal(first["weights"], second["weights"])
+    assert (first["skipped"], second["skipped"]) == (0, 1)
 
 
 def different(rank: int, group: Any) -> str:

@@ -28,14 +28,13 @@ from fwrnn_core.training import (
     train,
 )
 
+RELEASED = OptimizerConfig(lr=1e-2, inner_steps=3, trajectory="released")
 VARIANTS = {
     "frank-wolfe in mid-loop": small(),
-    "released trajectory": small(
-        optimizer=OptimizerConfig(lr=1e-2, inner_steps=3, trajectory="released")
-    ),
+    "released trajectory": small(optimizer=RELEASED),
     "adam with schedule": small(optimizer=OptimizerConfig("adam", 1e-2), lr_step=1),
     "truncated": small(tbptt=5),
-    "truncated, released": small(tbptt=4, tbptt_rule="released"),
+    "truncated, released": small(optimizer=RELEASED, tbptt=4, tbptt_rule="released"),
     "dropout and batch norm": small(
         model=ModelConfig("indrnn", 6, num_layers=2),
         optimizer=OptimizerConfig("adam", 1e-2, weight_decay=1e-3),
@@ -117,6 +116,23 @@ def test_divergence_keeps_the_last_good_checkpoint(monkeypatch):
     assert state["counters"][0] == 2
 
 
+def test_a_gradient_that_overflows_is_divergence_too(monkeypatch):
+    config = small()
+    original = Run._clip
+
+    def overflowing(self):
+        original(self)
+        if self.epoch == 2:
+            next(self.model.parameters()).grad.fill_(float("inf"))
+
+    monkeypatch.setattr(Run, "_clip", overflowing)
+    record = train(config, progress=False)
+    assert (record.status, record.epochs) == ("diverged", 2)
+    assert record.body["diverged"]["gradient"] == "not finite"
+    state = checkpoint.load(checkpoint.path_of(config.id), config.id)
+    assert state["counters"][0] == 2
+
+
 def test_two_processes_share_a_run(monkeypatch):
     config = small()
     with checkpoint.lock(config.id):
@@ -147,6 +163,9 @@ def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
         ({"batch_size": 161}, "batch_size = 161 exceeds the 160"),
         ({"tbptt": 13}, "tbptt = 13 exceeds the 12"),
         ({"model": ModelConfig("tanh", 8, options={"colour": 1})}, "colour"),
+        ({"model": ModelConfig("tanh", 8, options={"hed": "linear"})}, "'hed'.*'head'"),
+        ({"optimizer": OptimizerConfig(options={"trak": ["gap"]})}, "'trak'.*'track'"),
+        ({"optimizer": OptimizerConfig(options={"adaptive": "ratio"})}, r"step\(closure\)"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused_before_training(changes, words):
@@ -158,6 +177,8 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(changes, 
 def test_an_absent_device_is_refused():
     with pytest.raises(ConfigError, match="'cuda:7' is not available"):
         train(small(), store=False, progress=False, device="cuda:7")
+    with pytest.raises(ConfigError, match="'meta' is not available here: it holds no numbers"):
+        train(small(), store=False, progress=False, device="meta")
 
 
 @pytest.mark.parametrize(

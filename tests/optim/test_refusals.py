@@ -1,0 +1,83 @@
+"""What the optimizer cannot do is refused with a sentence."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from fwrnn_core import FrankWolfe, lmo
+from fwrnn_core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lr": "1e-3"}, "lr = '1e-3'"),
+        ({"radius": "1e-3"}, "radius = '1e-3'"),
+        ({"outer": "adam"}, "outer = 'adam'"),
+        ({"outer": lambda params, lr: 3}, "made a int"),
+        ({"outer": torch.optim.LBFGS}, "LBFGS cannot be the outer optimizer"),
+        ({"outer": torch.optim.SparseAdam}, "SparseAdam cannot be the outer optimizer"),
+        ({"step_size": lambda k: None}, "must be a number"),
+        ({"track": "gaps"}, "Did you mean 'gap'"),
+    ],
+)
+def test_bad_arguments(arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        FrankWolfe([nn.Parameter(torch.zeros(2))], **arguments)
+    assert message in str(error.value)
+
+
+def test_one_track_needs_no_list() -> None:
+    assert FrankWolfe([nn.Parameter(torch.zeros(2))], track="gap").track == {"gap"}
+
+
+@pytest.mark.parametrize("norm", ["spectral", "nuclear", "newton-schulz"])
+def test_empty_matrices_have_an_empty_vertex(norm: Any) -> None:
+    assert lmo(torch.zeros(0, 3), norm=norm).shape == (0, 3)
+    w = nn.Parameter(torch.zeros(0, 3))
+    opt = FrankWolfe([w], norm=norm, inner_steps=2)
+    for _ in range(2):
+        w.grad = torch.zeros(0, 3)
+        opt.step()
+    assert opt.updates == 1
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+def test_sharded_and_shared_optimizers(tmp_path: Any) -> None:
+    """In a process of one worker: a DTensor has no memory of its own for the C kernels."""
+    store = f"file://{tmp_path}/rendezvous"
+    dist.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    try:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import Shard, distribute_tensor
+
+        mesh = init_device_mesh("cpu", (1,))
+        sharded = nn.Parameter(distribute_tensor(torch.ones(4, 3), mesh, [Shard(0)]))
+        with pytest.raises(ConfigError, match="DTensor"):
+            FrankWolfe([sharded])
+        opt = FrankWolfe([nn.Parameter(torch.zeros(2))], process_group=dist.group.WORLD)
+        with pytest.raises(ConfigError, match="state_dict"):
+            copy.deepcopy(opt)
+    finally:
+        dist.destroy_process_group()
+
+
+class Hollow(Tensor):
+    """A subclass without memory at its pointer."""
+
+    def data_ptr(self) -> int:
+        return 0
+
+
+def test_tensor_subclasses_do_not_reach_the_c_kernels() -> None:
+    w = nn.Parameter(torch.ones(3))
+    opt = FrankWolfe([w], lr=0.5, inner_steps=1, outer=None)
+    w.grad = torch.tensor([3.0, 0.0, 4.0]).as_subclass(Hollow)
+    opt.step()
+    assert w.tolist() == pytest.approx([0.7, 1.0, 0.6])
