@@ -7,9 +7,11 @@ import os
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.queues import Queue
 from typing import Any
 
@@ -21,6 +23,7 @@ from fwrnn_core.training.loop import Run
 from fwrnn_core.training.session import filed, train
 
 _epochs: Queue[int] | None = None
+_orphaned = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ def _start(epochs: Queue[int], threads: int) -> None:
     # Ctrl-C reaches the whole process group; `train` answers it by writing its checkpoint.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """When the parent is gone, however it died: write the checkpoint and end too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        _orphaned.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None) -> Outcome:
@@ -60,6 +73,8 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
     except FwrnnError as error:
         return Outcome(config.name, "failed", str(error))
     except KeyboardInterrupt:
+        if _orphaned.is_set():
+            os._exit(1)  # nobody is left to read the outcome
         return Outcome(config.name, "interrupted")
 
 

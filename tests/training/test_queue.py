@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
 from helpers import small
 
-from fwrnn_core.training import ModelConfig, queue, records, train
+from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
+
+ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
 
 
 def test_side_by_side_runs_are_the_runs_alone_and_failures_are_reported():
@@ -25,3 +35,50 @@ def test_side_by_side_runs_are_the_runs_alone_and_failures_are_reported():
         alone = train(config, store=False, progress=False)
         assert records.read(records.path_of(config.name)).essence() == alone.essence()
     assert [c.name for c in queue.missing(configs)] == ["q/bad"]
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a process (multiprocessing's resource tracker is not one)."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    commands = {int(c): Path(f"/proc/{c}/cmdline").read_text() for c in found}
+    return [c for c, command in commands.items() if "spawn_main" in command]
+
+
+def running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def until(condition, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes by /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
+    script = "from test_queue import ENDLESS, queue; queue.train_all(ENDLESS, jobs=2)"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]),
+    }
+    main = f"if __name__ == '__main__':\n    {script}"
+    path = tmp_path / "main.py"
+    path.write_text(main)
+    process = subprocess.Popen(
+        [sys.executable, str(path)], env=environment, stderr=subprocess.DEVNULL
+    )
+    states = [checkpoint.path_of(config.id) for config in ENDLESS]
+    assert until(lambda: all(state.exists() for state in states))
+    workers = children(process.pid)
+    assert len(workers) == 2
+    process.send_signal(number)
+    process.wait()
+    assert until(lambda: not any(running(worker) for worker in workers))
+    for config, state in zip(ENDLESS, states, strict=True):
+        assert checkpoint.load(state, config.id) is not None
