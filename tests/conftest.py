@@ -1,6 +1,7 @@
 """What every test gets: the same random numbers each time, and one thread."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from .sandbox import write_tree
 
 # Tests run side by side (pytest -n); more threads than cores would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A suite started in the background ignores Ctrl-C, and so would the programs that it sends one to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "deterministic",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,6 +163,16 @@ def test_records_are_counted_by_family() -> None:
         ["a/c", "0 of 1", "–", "–", "–", "–"],
         ["own", "1 of 1", "0", "0", "0.0", "har-2 (hapt)"],
     ]
+
+
+def test_a_new_record_makes_its_table_stale(project: Path) -> None:
+    write_tree(project, {"data/records/a/b.json": "{}", "data/records/bench/c.json": "{}"})
+    record = str(paths.records() / "a/b.json")
+    env = SimpleNamespace(dependencies={"book/status": {record, "x"}, "other": {"x"}})
+    stale = partial(status.with_new_records, None, env, set(), set(), set())  # type: ignore[arg-type]
+    assert stale() == []
+    write_tree(project, {"data/records/a/new.json": "{}"})
+    assert stale() == ["book/status"]
 
 
 def test_docstrings_of_either_form_are_read_as_google_s() -> None:

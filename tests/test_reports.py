@@ -9,12 +9,12 @@ from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record, RunConfig, records
 
 
-def record(name: str, accuracies: list[float], losses: list[float] | None = None) -> Record:
+def record(name: str, accuracies: list[float], status: str = "complete") -> Record:
     config = RunConfig(name)
     curves = {
         "epoch": list(range(1, len(accuracies) + 1)),
         "test_accuracy": accuracies,
-        "validation_loss": losses or accuracies,
+        "validation_loss": accuracies,
         "updates": [10 * (i + 1) for i in range(len(accuracies))],
         "agreement": [0.5] * len(accuracies),
     }
@@ -22,7 +22,7 @@ def record(name: str, accuracies: list[float], losses: list[float] | None = None
         {
             "schema": records.SCHEMA,
             "id": config.id,
-            "status": "complete",
+            "status": status,
             "config": config.to_dict(),
             "curves": curves,
             "seconds": [60.0 * (i + 1) for i in range(len(accuracies))],
@@ -41,27 +41,71 @@ def test_published_numbers_cover_every_row_of_the_catalogue():
             assert 50 < row[task]["accuracy"] < 100
 
 
+def cover(accuracies: dict[str, list[float] | None], **states: str) -> reports.Recorded:
+    """Rows of Table III on HAR-2 with these test curves; None: no record."""
+    names = {slug: f"har2/published/{slug}" for slug in accuracies}
+    return reports.Recorded(
+        tuple(RunConfig(name) for name in names.values()),
+        tuple(
+            None if curve is None else record(names[slug], curve, states.get(slug, "complete"))
+            for slug, curve in accuracies.items()
+        ),
+    )
+
+
+def cells(table: str) -> list[list[str]]:
+    """The body of a MyST table."""
+    return [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
 def test_rerun_stands_beside_print_with_its_best_epoch():
-    table = reports.published()["table3"]
-    runs = [record("har2/published/adam", [0.6, 0.8, 0.7]), record("har2/published/fw-k5", [0.9])]
-    _, rows, best = reports.beside_published(runs, table, "har2")
-    printed = table["adam"]["har2"]["accuracy"]
-    assert rows[0][:5] == ["Adam", f"{printed:.2f}", "80.00", f"{80 - printed:+.2f}", "2"]
-    assert best[2] == 1
+    printed = reports.published()["table3"]["adam"]["har2"]["accuracy"]
+    runs = cover({"adam": [0.6, 0.8, 0.7], "fw-k5": [0.9]})
+    first, second = cells(reports.beside_print(runs, "table3", "har2"))
+    difference = f"{80 - printed:+.2f}".replace("-", "−")
+    assert first == ["Adam", f"{printed:.2f}", "80.00", difference, "3", "2", "3.0"]
+    assert second[2] == "**90.00**"
 
 
-def test_the_chosen_accuracy_never_looks_at_the_test_set():
-    run = record("ablations/radius/0.1/seed-0", [0.99, 0.5, 0.7], losses=[3.0, 1.0, 2.0])
-    assert reports.chosen(run) == pytest.approx(50)
+def test_no_rerun_is_called_the_best_while_one_is_missing():
+    table = reports.beside_print(cover({"adam": [0.6], "fw-k5": None}), "table3", "har2")
+    first, second = cells(table)
+    assert first[2] == "60.00"
+    assert second[2:] == ["–"] * 5
 
 
-def test_settings_are_grouped_and_their_best_mean_is_bold():
-    runs = [record(f"ablations/k/{k}/seed-{s}", [k / 10 + s / 100]) for k in (5, 7) for s in (0, 1)]
-    groups = reports.by_setting(runs)
-    assert {k: len(v) for k, v in groups.items()} == {"5": 2, "7": 2}
-    lines = reports.settings_table(groups, "K").splitlines()
-    assert "**70.50**" in lines[3]
-    assert "**" not in lines[2]
+def test_what_is_recorded_is_said_in_words():
+    assert cover({"adam": [0.6], "fw-k5": [0.7]}).sentence() == (
+        "All 2 runs are recorded at full length."
+    )
+    assert cover({"adam": None, "fw-k5": None}).sentence() == (
+        "None of the 2 runs is recorded yet."
+    )
+    begun = cover({"adam": [0.6], "fw-k5": [0.7], "fw-k1": None}, adam="partial")
+    assert begun.sentence() == (
+        "2 of 3 runs are recorded so far, 1 of them at full length. Begun: Adam (1 of 200 epochs). "
+        "Missing: Frank-Wolfe, K = 1."
+    )
+    assert not begun.whole
+    assert begun.get("fw-k5") is begun.only("fw-k5").records[0]
+    short = cover({"adam": [0.6] * 10, "fw-k5": [0.7] * 10}, adam="partial", **{"fw-k5": "partial"})
+    assert short.extent == "10 of 200 epochs"
+    assert short.sentence().endswith("Each recorded run has 10 of 200 epochs.")
+
+
+def test_a_record_of_other_settings_counts_as_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("FWRNN_HOME", str(tmp_path))
+    config = RunConfig("har2/published/adam")
+    records.save(record(config.name, [0.6]))
+    assert reports.recorded([config]).found
+    assert reports.recorded([config.replace(epochs=3)]).missing
+
+
+def test_a_level_is_reached_at_the_first_epoch_that_has_it():
+    run = record("a", [0.2, 0.6, 0.5, 0.7])
+    assert reports.reaches(run, "test_accuracy", 0.55, "updates") == 20
+    assert reports.reaches(run, "validation_loss", 0.5, "updates") == 10
+    assert reports.reaches(run, "test_accuracy", 0.8, "updates") is None
 
 
 def test_an_unknown_x_axis_names_the_nearest():

@@ -78,9 +78,11 @@ async function mount(script, model) {
 }
 
 function start() {
-  const saved = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
-  if (!saved) return;
-  const states = JSON.parse(saved.textContent).state;
+  const states = {}; // several scripts hold them when several notebooks share the page
+  const saved = 'script[type="application/vnd.jupyter.widget-state+json"]';
+  for (const script of document.querySelectorAll(saved)) {
+    Object.assign(states, JSON.parse(script.textContent).state);
+  }
   const models = new Map();
   const views = 'script[type="application/vnd.jupyter.widget-view+json"]';
   for (const script of document.querySelectorAll(views)) {

@@ -45,6 +45,7 @@ _SEARCH = re.compile(
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}")
 _CLASS = re.compile(r"\.((?:[\w-]|\\.)+)")
+_SIGNATURE = re.compile(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', re.DOTALL)
 _FORMULA = '<span class="math notranslate nohighlight">[^<]*</span>'
 _BESIDE = re.compile(
     rf'<span class="kept">[^<]*{_FORMULA}[^<]*</span>|([(\[“]?)({_FORMULA})([.,;:!?)\]’”]*)'
@@ -56,7 +57,8 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    remove_strays(out, {app.builder.get_target_uri(page) for page in app.env.found_docs})
+    if app.builder.name == "html":
+        remove_strays(out, {app.builder.get_target_uri(page) for page in app.env.found_docs})
     _copy_mathjax(out / "_static" / "mathjax")
     # Always from the originals: an incremental build may need what the last one did not.
     theme = resources.files("pydata_sphinx_theme") / THEME
@@ -89,7 +91,21 @@ def mend_page(page: str) -> str:
     >>> mend_page('<script src="../searchindex.js"></script><p>')
     '<p>'
     """
-    return mend_roles(hold_together(_SEARCH.sub("", page)))
+    return mend_roles(mend_signatures(hold_together(_SEARCH.sub("", page))))
+
+
+def mend_signatures(page: str) -> str:
+    """Sphinx sets a long signature as a definition list without terms; here it is lines.
+
+    >>> mend_signatures('<span class="sig-paren">(</span><dl><dd>a</dd></dl>')
+    '<span class="sig-paren">(</span><span class="sig-lines"><span>a</span></span>'
+    """
+
+    def lines(found: re.Match[str]) -> str:
+        inner = found[2].replace("<dd>", "<span>").replace("</dd>", "</span>")
+        return f'{found[1]}<span class="sig-lines">{inner}</span>'
+
+    return _SIGNATURE.sub(lines, page)
 
 
 def hold_together(page: str) -> str:

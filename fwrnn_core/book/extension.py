@@ -25,8 +25,9 @@ from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import essence, read
 from fwrnn_core.book.assets import finish
 from fwrnn_core.book.autodoc import mend_docstring, mend_signature
+from fwrnn_core.book.onepage import add_widgets, move_page
 from fwrnn_core.book.sharing import describe_page
-from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable
+from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable, with_new_records
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -168,12 +169,15 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", find_repository)
     app.connect("source-read", show_executed)
     app.connect("doctree-read", follow_glue)
+    app.connect("env-get-outdated", with_new_records)
     # Before the extension that writes the tags.
     app.connect("html-page-context", describe_page, priority=400)
     # Before napoleon.
     app.connect("autodoc-process-docstring", mend_docstring, priority=400)
     app.connect("autodoc-process-signature", mend_signature)
     app.connect("build-finished", write_doors, priority=800)
+    app.connect("html-page-context", add_widgets)
+    app.connect("build-finished", move_page, priority=850)
     # After all that writes pages or scripts.
     app.connect("build-finished", finish, priority=900)
     app.add_directive("fwrnn-status", StatusTable)

@@ -17,6 +17,9 @@ from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import libraries, read
 
 if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
     from fwrnn_core.training.records import Record
 
 COLUMNS = ("Notebook", "Parameters", "Code cells", "Seconds", "Executed (UTC)")
@@ -101,15 +104,29 @@ class RecordsTable(Directive):
         from fwrnn_core.training import records
 
         env = self.state.document.settings.env
-        # A folder: a record that is new makes the page stale too.
-        env.note_dependency(str(paths.records()))
-        found = [records.read(records.path_of(name)) for name in records.names()]
+        names = records.names()
+        for name in names:
+            env.note_dependency(str(records.path_of(name)))
+        found = [records.read(records.path_of(name)) for name in names]
         rows = record_rows(found, experiments.catalogue())
         machines = _distinct(run.body["environment"]["processor"] for run in found)
         return [
             _table(RUNS, [_text(*row) for row in rows], "fwrnn-records"),
             nodes.paragraph("", f"Hours are of one core, for training and tests. On: {machines}."),
         ]
+
+
+def with_new_records(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """``env-get-outdated``: pages made from records, when there is one that they do not show.
+
+    A record that changed or is gone makes them stale by itself, as any dependency does.
+    """
+    bench = paths.records() / "bench"
+    there = {str(path) for path in paths.records().rglob("*.json") if bench not in path.parents}
+    shown = {page: there & set(files) for page, files in env.dependencies.items()}
+    return [page for page, files in shown.items() if files and files != there]
 
 
 def record_rows(found: Iterable[Record], planned: Iterable[str]) -> list[list[str]]:

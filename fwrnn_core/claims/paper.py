@@ -170,7 +170,7 @@ CLAIMS = (
         "Vanilla RNN on MNIST",
         "SGD shows no convergence or very slow convergence.",
         "Sec. V-A, Fig. 4",
-        "experiments/reproduction_report",
+        "experiments/mnist_rnn",
         Stuck(tuple(_rnn(t, "adam") for t in _TASKS)),
         note="Fig. 4, curves only",
     ),
@@ -179,7 +179,7 @@ CLAIMS = (
         "Vanilla RNN on MNIST",
         "The method converges faster than SGD and TBPTT on both data sets.",
         "Sec. V-A, Fig. 4",
-        "experiments/reproduction_report",
+        "experiments/mnist_rnn",
         Every(
             tuple(
                 Loss(_rnn(t, ours), _rnn(t, theirs))
@@ -195,7 +195,7 @@ CLAIMS = (
         "Vanilla RNN on MNIST",
         "Combined with TBPTT it reaches higher accuracy than the baseline.",
         "Sec. V-A, Fig. 4",
-        "experiments/reproduction_report",
+        "experiments/mnist_rnn",
         Every(
             tuple(
                 gain(_rnn(t, m), _rnn(t, "adam"))
@@ -210,7 +210,7 @@ CLAIMS = (
         "Vanilla RNN on MNIST",
         "With more inner steps, fewer updates are needed to converge.",
         "Sec. V-A, Fig. 4",
-        "experiments/reproduction_report",
+        "experiments/mnist_rnn",
         Every(tuple(Earlier(_rnn(t, "fw-k5"), _rnn(t, "fw-k1"), "updates") for t in _TASKS)),
         fair.Otherwise(
             "same runs, counted in gradients",
@@ -228,7 +228,7 @@ CLAIMS = (
         "IndRNN on MNIST",
         "It reaches a test accuracy comparable with the baseline's.",
         "Table II; Conclusions",
-        "experiments/reproduction_report",
+        "experiments/mnist_indrnn",
         Within(
             tuple(
                 gain(_indrnn(t, m), _indrnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")
@@ -251,7 +251,7 @@ CLAIMS = (
         "IndRNN on MNIST",
         "It needs fewer gradient updates.",
         "Fig. 5; Conclusions",
-        "experiments/reproduction_report",
+        "experiments/mnist_indrnn",
         Every((Saving("updates", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam")),)),
         fair.Otherwise(
             "equal batch size, counted in gradients",
@@ -272,7 +272,7 @@ CLAIMS = (
         "IndRNN on MNIST",
         "With K = 5 it takes about half the training time.",
         "Table II; Conclusions",
-        "experiments/reproduction_report",
+        "experiments/mnist_indrnn",
         HalfSize(Saving("seconds", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam"))),
         fair.Otherwise(
             "equal batch size",

@@ -10,18 +10,18 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.errors import unknown
 from fwrnn_core.reports.names import X_AXES, Y_AXES, label, method, published, short, x_label
-from fwrnn_core.reports.recorded import Coverage
-from fwrnn_core.reports.tables import best_accuracy, chosen
+from fwrnn_core.reports.runs import Recorded
+from fwrnn_core.reports.tables import best_accuracy
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Runs = Sequence[Record] | Coverage
+Runs = Sequence[Record] | Recorded
 
 
-def rows(parts: Mapping[str, Coverage], *, height: float = 3.3) -> tuple[Figure, dict[str, Axes]]:
+def rows(parts: Mapping[str, Recorded], *, height: float = 3.3) -> tuple[Figure, dict[str, Axes]]:
     """Titled panels below one another, ``height`` inches each, with room for labels at the ends.
 
     A panel of which nothing is recorded is low: it only says so.
@@ -38,10 +38,10 @@ def rows(parts: Mapping[str, Coverage], *, height: float = 3.3) -> tuple[Figure,
 
 
 def note(ax: Axes, text: str) -> None:
-    """Words in an empty panel."""
+    """Words in a panel that has nothing else to show."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=figures.FAINT)
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    ax.grid(False)
 
 
 def draw(ax: Axes, runs: Runs, curve: str, x: str = "epoch") -> None:
@@ -124,10 +124,10 @@ def _lines(ax: Axes, runs: Runs) -> Any:
     A method's look does not depend on which others are recorded, so that a figure keeps its colours
     while records arrive.
     """
-    everyone = runs.configs if isinstance(runs, Coverage) else runs
+    everyone = runs.configs if isinstance(runs, Recorded) else runs
     looks = figures.looks([label(r) for r in everyone])
-    found = runs.found if isinstance(runs, Coverage) else runs
-    common = runs.extent if isinstance(runs, Coverage) else ""
+    found = runs.found if isinstance(runs, Recorded) else runs
+    common = runs.extent if isinstance(runs, Recorded) else ""
     for record in (r for r in found if r.epochs):
         look, text = looks[label(record)], short(label(record))
         if record.status != "complete" and not common:
@@ -135,14 +135,15 @@ def _lines(ax: Axes, runs: Runs) -> Any:
 
         def line(x: np.ndarray, y: np.ndarray, look: Any = look, text: str = text) -> None:
             style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
-            ax.plot(x, y, label=text, markevery=max(1, len(y) // 8), **style)
+            thin: dict[str, Any] = {"linewidth": 1.1, "markersize": 4} if len(y) > 60 else {}
+            ax.plot(x, y, label=text, markevery=max(1, len(y) // 8), **style, **thin)
 
         yield record, line
 
 
 def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
-    found = runs.found if isinstance(runs, Coverage) else list(runs)
-    if isinstance(runs, Coverage) and runs.extent:
+    found = runs.found if isinstance(runs, Recorded) else list(runs)
+    if isinstance(runs, Recorded) and runs.extent:
         ax.set_title(", ".join(filter(None, [ax.get_title(loc="left"), runs.extent])))
     _axis(ax, found, x, ylabel)
     if ax.get_lines():
@@ -158,18 +159,7 @@ def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
         ax.locator_params(axis="x", integer=True)
 
 
-def draw_settings(ax: Axes, groups: Mapping[str, Sequence[Record]]) -> None:
-    """Chosen test accuracy of each setting: one dot per seed, a bar at their mean."""
-    for place, runs in enumerate(groups.values()):
-        values = np.array([chosen(r) for r in runs])
-        ax.plot(np.full(len(values), place), values, "o", color=figures.LOOKS[0].color, alpha=0.6)
-        if np.isfinite(values).any():
-            ax.hlines(np.nanmean(values), place - 0.25, place + 0.25, color=figures.LOOKS[1].color)
-    ax.set_xticks(range(len(groups)), list(groups))
-    ax.set_ylabel("test accuracy (%)")
-
-
-def draw_beside_print(ax: Axes, cover: Coverage, table: str, column: str) -> None:
+def draw_beside_print(ax: Axes, cover: Recorded, table: str, column: str) -> None:
     """Best test accuracy of every run beside the paper's: hollow in print, filled as re-run."""
     printed = published()[table]
     blue, orange = figures.LOOKS[0].color, figures.LOOKS[1].color
@@ -189,5 +179,6 @@ def draw_beside_print(ax: Axes, cover: Coverage, table: str, column: str) -> Non
             seen.add(text)
             ax.plot(value, place, linestyle="none", label=name, markersize=6, **style)
     ax.set_yticks(range(len(cover.configs)), [label(c) for c in cover.configs])
-    ax.invert_yaxis()
+    # Downwards, as in the table; said once more by a second panel that shares the axis.
+    ax.set_ylim(len(cover.configs) - 0.5, -0.5)
     ax.set_xlabel("best test accuracy (%)")

@@ -157,6 +157,25 @@ def test_a_published_book_has_buttons_to_launch_and_edit(tmp_path: Path) -> None
     assert 'href="/name/notebooks/overview.html"' in lost
 
 
+def test_the_whole_book_on_one_page(visit: Visit, tmp_path: Path) -> None:
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(paths.home()), "-q", "-W"]
+    command += ["--keep-going", "--builder", "singlehtml", "--path-output", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    page = tmp_path / "_build/singlehtml/index.html"
+    visit.page.goto(page.as_uri())
+    settle(visit.page)
+    assert visit.trouble == []
+    states = visit.page.locator(".book-widget").evaluate_all(
+        "all => all.map((w) => w.dataset.state)"
+    )
+    assert set(states) == {"ready"}
+    assert len(states) > 3, "the explorers of several chapters"
+    tags = Tags(page.read_text("utf-8"))
+    places = tags.ids() | {""}
+    assert [u for u in links(tags) if u.startswith("#") and unquote(u[1:]) not in places] == []
+
+
 def test_search_finds_a_word_of_the_book(visit: Visit, site: str) -> None:
     visit.page.goto(f"{site}/search.html?q=Frank-Wolfe")
     visit.page.wait_for_selector("#search-results li")

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from fwrnn_core.reports.names import label, method
 from fwrnn_core.training import Record, RunConfig, records
 
-Verdict = Literal[
-    "reproduced",
-    "partly",
-    "not reproduced",
-    "not run yet",
-    "not run to full length yet",
-    "not comparable",
-]
-
 
 @dataclass(frozen=True)
-class Coverage:
+class Recorded:
     """The runs that a page is about (``configs``) and what is recorded of them, in their order."""
 
     configs: tuple[RunConfig, ...]
@@ -35,11 +25,11 @@ class Coverage:
         """The record of the run whose name ends with this method; None while there is none."""
         return next((r for r in self.found if method(r) == slug), None)
 
-    def only(self, *slugs: str) -> Coverage:
+    def only(self, *slugs: str) -> Recorded:
         """The runs of these methods alone, in this order."""
         pairs = {method(config): (config, record) for config, record in self}
         chosen = [pairs[s] for s in slugs]
-        return Coverage(tuple(c for c, _ in chosen), tuple(r for _, r in chosen))
+        return Recorded(tuple(c for c, _ in chosen), tuple(r for _, r in chosen))
 
     @property
     def found(self) -> list[Record]:
@@ -73,14 +63,15 @@ class Coverage:
         if not found:
             return f"None of the {total} runs is recorded yet."
         whole = found - len(self.partial)
+        length = f"{'all' if whole == found else whole or 'none'} of them at full length."
         if whole == total:
             text = f"All {total} runs are recorded at full length."
         elif found == total:
-            text = f"All {total} runs are recorded, {whole or 'none'} of them at full length."
+            text = f"All {total} runs are recorded, {length}"
+        elif found == 1:
+            text = f"1 of {total} runs is recorded so far."
         else:
-            verb = "is" if found == 1 else "are"
-            text = f"{found} of {total} runs {verb} recorded so far, "
-            text += f"{whole or 'none'} at full length."
+            text = f"{found} of {total} runs are recorded so far, {length}"
         if self.partial:
             if self.extent:
                 text += f" Each recorded run has {self.extent}."
@@ -94,13 +85,17 @@ class Coverage:
         return text
 
 
-def coverage(configs: Sequence[RunConfig]) -> Coverage:
-    """Look up the records of these runs; a damaged record raises, a missing one does not."""
-    found = []
+def recorded(configs: Sequence[RunConfig]) -> Recorded:
+    """Look up the records of these runs.
+
+    A damaged record raises, a missing one does not; one of other settings counts as missing.
+    """
+    found: list[Record | None] = []
     for config in configs:
         path = records.path_of(config.name)
-        found.append(records.read(path) if path.exists() else None)
-    return Coverage(tuple(configs), tuple(found))
+        record = records.read(path) if path.exists() else None
+        found.append(record if record is not None and record.config.id == config.id else None)
+    return Recorded(tuple(configs), tuple(found))
 
 
 def progress(record: Record) -> str:
@@ -116,45 +111,25 @@ def progress(record: Record) -> str:
     return of if record.status == "partial" else f"{record.epochs} epochs"
 
 
-def judge(runs: Sequence[Record | None], rule: Callable[[], Verdict]) -> Verdict:
-    """The rule's word, once every run that it looks at is there and at full length.
+def overall(verdicts: Sequence[str]) -> str:
+    """A page's verdict from those of its claims, in the words of :class:`claims.Verdict`.
 
-    >>> judge([None], lambda: "reproduced")
-    'not run yet'
+    None is given before every claim has been judged; a claim that its runs cannot decide is left
+    out.
+
+    >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not finished"])
+    ('partly reproduced', 'not run to full length yet')
+    >>> overall(["reproduced", "undecided"]), overall(["not run yet", "not run yet"])
+    ('reproduced', 'not run yet')
     """
-    if any(run is None for run in runs):
+    found = set(verdicts) - {"undecided"}
+    if found == {"not run yet"}:
         return "not run yet"
-    if any(run is not None and run.status == "partial" for run in runs):
+    if not found <= {"reproduced", "partly", "not reproduced"}:
         return "not run to full length yet"
-    return rule()
-
-
-def tally(holds: Iterable[bool]) -> Verdict:
-    """Several comparisons as one verdict.
-
-    >>> tally([True, True]), tally([True, False]), tally([False])
-    ('reproduced', 'partly', 'not reproduced')
-    """
-    outcomes = list(holds)
-    if all(outcomes):
-        return "reproduced"
-    return "partly" if any(outcomes) else "not reproduced"
-
-
-def overall(verdicts: Sequence[Verdict]) -> Verdict:
-    """A page's verdict from those of its claims; none before each claim has been judged.
-
-    >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not run yet"])
-    ('partly', 'not run to full length yet')
-    """
-    judged: tuple[Verdict, ...] = ("reproduced", "partly", "not reproduced")
-    if all(v in judged for v in verdicts):
-        if len(set(verdicts)) == 1:
-            return verdicts[0]
-        return "partly"
-    if all(v == "not run yet" for v in verdicts):
-        return "not run yet"
-    return "not run to full length yet"
+    if not found:
+        return "undecided"
+    return found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"
 
 
 def same_machine(runs: Sequence[Record]) -> bool:
