@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from fwrnn_core import ablation, paths
+from fwrnn_core import FrankWolfe, ablation, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import ablations, catalogue
 from fwrnn_core.figures import panel
@@ -153,6 +155,92 @@ def test_records_of_other_settings_are_left_out():
     config = RUNS["ablations/radius/0.01/seed-0"]
     put(config.replace(batch_size=64), {"test_accuracy": [0.9]})
     assert ablation.Series("radius", "δ", evidence=Evidence()).records("0.01") == {}
+
+
+def chosen(setting: str, losses: list[float], accuracies: list[float], **options: object) -> None:
+    """Runs of the first seeds whose lowest validation loss, at the first epoch, is given."""
+    for seed, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
+        curves = {"validation_loss": [loss, 9.0], "test_accuracy": [accuracy / 100, 0.99]}
+        put(RUNS[f"ablations/{setting}/seed-{seed}"], curves, **options)  # type: ignore[arg-type]
+
+
+def decision(argument: str) -> ablation.Decision:
+    return next(d for d in ablation.decisions(Evidence()) if d.argument == argument)
+
+
+def test_the_defaults_of_the_table_are_the_optimizer_s():
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(FrankWolfe).parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    for made in ablation.decisions():
+        typed = made.values[made.series.base]
+        assert eval(typed, {"torch": torch, "math": math}) == defaults[made.argument]
+        assert set(made.values) <= set(made.series.planned)
+        assert (paths.home() / "notebooks" / f"{made.page}.ipynb").is_file()
+        configs = [RUNS[made.series.planned[s][0]].optimizer for s in made.values]
+        # One argument is varied, the others stay: the settings differ in nothing else.
+        rest = [{**dataclasses.asdict(c), made.argument: "varied"} for c in configs]
+        assert all(settings == rest[0] for settings in rest)
+
+
+def test_without_a_record_the_table_says_so():
+    lines = ablation.advice(ablation.decisions(Evidence())).splitlines()[2:]
+    assert len(lines) == 6
+    assert all("| not run yet |" in line for line in lines)
+
+
+def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
+    chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("radius/0.01", [0.10, 0.11, 0.121], [70.0, 71.0, 72.1])  # worse on the test set
+    chosen("radius/0.1", [0.05, 0.40, 0.05], [95.0, 96.0, 97.0])  # anything
+    made = decision("radius")
+    assert made.taken == "0.01"
+    link, take, same, worse, accuracy, _ = made.row()
+    assert link == "{doc}`radius <ablations/radius>`"
+    assert take == "`0.01`"
+    assert same.startswith("`0.1` (+24.97")
+    assert worse.startswith("`None` (+9.97")
+    assert accuracy.startswith("71.03 ± ")
+
+
+def test_within_the_noise_the_default_stays():
+    chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("radius/0.1", [0.05, 0.30, 0.05], [95.0, 96.0, 97.0])
+    made = decision("radius")
+    assert made.taken == "0.001"
+    assert made.row()[1] == "`None` (the default)"
+    assert made.against_taken()["0.1"][0] == 0
+
+
+def test_a_setting_that_diverged_is_never_taken():
+    chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("radius/0.1", [0.01, 0.01], [95.0, 96.0])
+    put(RUNS["ablations/radius/0.1/seed-2"], {"test_accuracy": [0.1]}, status="diverged")
+    made = decision("radius")
+    assert made.taken == "0.001"
+    assert made.against_taken()["0.1"][0] == 1
+
+
+def test_costs_of_unlike_machines_are_not_averaged():
+    chosen("radius/0.001", [0.2, 0.2, 0.2], [80.0, 81.0, 82.0], seconds=2.0)
+    chosen("radius/0.1", [0.1, 0.1, 0.1], [80.0, 81.0, 82.0], seconds=3.0)
+    made = decision("radius")
+    assert made.row()[-1] == "3.00 (default 2.00)"
+    put(
+        RUNS["ablations/radius/0.1/seed-0"],
+        {"test_accuracy": [0.8]},
+        environment={**MACHINE, "processor": "b"},
+    )
+    assert math.isnan(decision("radius").cost("0.1"))
+
+
+def test_single_runs_show_their_last_epoch():
+    config = RUNS["theory/har2/fw-k5"]
+    put(config, {"test_accuracy": [0.95, 0.9], "agreement": [0.4, 0.6]})
+    table = ablation.once({config.name: "five", "theory/har2/adam": "Adam"}, Evidence())
+    assert table.splitlines()[2:] == ["| five | 128 | 90.00 | 20 | 0.50 |"]
 
 
 def mean_square(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,12 @@
-"""What the ablation pages share: a series of recorded runs read by one rule, and their live parts.
+"""What the ablation pages share: a series of recorded runs read by one rule, their live parts, and
+the decision table that is drawn from all of them.
 
 from fwrnn_core import ablation
 series = ablation.Series("radius", "δ")
 Markdown(series.reading())
 """
 
+from fwrnn_core.ablation.advice import ADVICE_RULE, Decision, advice, choose, decisions, once
 from fwrnn_core.ablation.live import (
     at_point,
     displacement,
@@ -16,13 +18,19 @@ from fwrnn_core.ablation.live import (
 from fwrnn_core.ablation.series import BASE, RULE, Series
 
 __all__ = [
+    "ADVICE_RULE",
     "BASE",
     "RULE",
+    "Decision",
     "Series",
+    "advice",
     "at_point",
+    "choose",
+    "decisions",
     "displacement",
     "live",
     "minibatches",
+    "once",
     "participation",
     "turning",
 ]

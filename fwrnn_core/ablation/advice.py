@@ -1,0 +1,220 @@
+"""Which settings to take, as the ablations' records decide it: one rule, one table.
+
+The setting is chosen on the validation loss, the accuracy on the test set is only reported: a
+setting that was picked for its test accuracy would look better than it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwrnn_core.ablation.series import Series
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.fairness import Paired, estimate, paired
+from fwrnn_core.reports import markdown_table, same_machine, seconds_per_epoch
+
+ADVICE_RULE = (
+    "The setting with the lowest validation loss (each run's lowest, averaged over the seeds) "
+    "takes the place of the default only if the 95 % interval of their paired difference in that "
+    "loss leaves zero out. Otherwise the default stays: a difference within the noise is no reason "
+    "to change anything. The others are *worse* where the interval of their difference from the "
+    "setting taken leaves zero out on the bad side. The test set decides nothing. Its accuracies "
+    "are those at the epoch of the lowest validation loss, ± half the width of a 95 % interval; in "
+    "brackets are the paired differences from the setting taken, in points. No interval is widened "
+    "for the number of comparisons."
+)
+
+
+def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
+    """The setting to take: lower is better, and the default stays unless it is told apart.
+
+    Parameters
+    ----------
+    losses : validation loss by setting and seed; settings of fewer than two seeds are passed over
+    default : the setting that stays within the noise
+
+    Returns
+    -------
+    A key of ``losses``; None where fewer than two settings, or not the default, have two seeds.
+
+    >>> clear = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.3, 1: 0.41}}
+    >>> noisy = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.1, 1: 0.7}}
+    >>> choose(clear, "default"), choose(noisy, "default"), choose({}, "default")
+    ('new', 'default', None)
+    """
+    means = {s: float(np.mean(list(v.values()))) for s, v in losses.items() if len(v) >= 2}
+    if len(means) < 2 or default not in means:
+        return None
+    best = min(means, key=lambda s: means[s])
+    return best if paired(losses[best], losses[default]).side < 0 else default
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One argument of the optimizer and the part of a series that is about it.
+
+    Attributes
+    ----------
+    argument : name of the argument of :class:`~fwrnn_core.FrankWolfe`
+    series : the recorded runs; their base setting is the optimizer's default
+    page : the ablation's page, as a target of the ``doc`` role
+    values : what is typed for a setting, by the setting's name in the series; the order is kept
+    """
+
+    argument: str
+    series: Series
+    page: str
+    values: Mapping[str, str]
+
+    def losses(self) -> dict[str, dict[int, float]]:
+        """Lowest validation loss by setting and seed; inf for a diverged run, so that a setting
+        with one is never taken."""
+        return {
+            setting: {
+                seed: float(np.nanmin(record.curve("validation_loss")))
+                if record.status == "complete"
+                else math.inf
+                for seed, record in self.series.records(setting).items()
+            }
+            for setting in self.values
+        }
+
+    @property
+    def taken(self) -> str | None:
+        """The setting that :func:`choose` takes; None while there are too few runs."""
+        return choose(self.losses(), self.series.base)
+
+    def against_taken(self) -> dict[str, tuple[int, Paired]]:
+        """Per other setting: 1 where its validation loss is told apart as worse than that of the
+        setting taken, or a run diverged, −1 as better, else 0; and its paired difference in test
+        accuracy."""
+        taken, losses = self.taken, self.losses()
+        if taken is None:
+            return {}
+        return {
+            s: (
+                1 if math.inf in found.values() else paired(found, losses[taken]).side,
+                self.series.compare(s, taken),
+            )
+            for s, found in losses.items()
+            if s != taken and len(found) >= 2
+        }
+
+    def cost(self, setting: str) -> float:
+        """Seconds of one epoch, mean over the seeds; NaN where they ran on unlike machines."""
+        runs = list(self.series.records(setting).values())
+        if not runs or not same_machine(runs):
+            return float("nan")
+        return float(np.mean([seconds_per_epoch(r) for r in runs]))
+
+    def row(self) -> list[str]:
+        """The decision's row in :func:`advice`."""
+        link, taken = f"{{doc}}`{self.argument} <{self.page}>`", self.taken
+        if taken is None:
+            return [link, "not run yet", *["–"] * 4]
+        default = " (the default)" if taken == self.series.base else ""
+        others = self.against_taken()
+        return [
+            link,
+            f"`{self.values[taken]}`{default}",
+            self._listed({s: t for s, (side, t) in others.items() if side <= 0}),
+            self._listed({s: t for s, (side, t) in others.items() if side > 0}),
+            str(estimate(list(self.series.accuracies(taken).values()))),
+            self._seconds(taken),
+        ]
+
+    def _listed(self, settings: Mapping[str, Paired]) -> str:
+        items = [
+            f"`{self.values[s]}` ({test if test.n else 'diverged'})" for s, test in settings.items()
+        ]
+        return ";<br>".join(items) or "–"
+
+    def _seconds(self, taken: str) -> str:
+        spent, usual = self.cost(taken), self.cost(self.series.base)
+        if np.isnan(spent):
+            return "–"
+        more = "" if taken == self.series.base or np.isnan(usual) else f" (default {usual:.2f})"
+        return f"{spent:.2f}{more}"
+
+
+def decisions(evidence: Evidence | None = None, folder: str = "ablations") -> list[Decision]:
+    """All decisions that the ablations bear on, in the order in which a user meets them.
+
+    Parameters
+    ----------
+    evidence : the records (default: the project's)
+    folder : where the ablation pages are, seen from the page that shows the table
+
+    >>> [d.argument for d in decisions()]
+    ['inner_steps', 'radius', 'norm', 'scope', 'trajectory', 'outer']
+    """
+    known = evidence or Evidence()
+    norms = {"1": "1", "1.5": "1.5", "2": "2", "3": "3", "inf": "math.inf"}
+    radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")}
+    plan: list[tuple[str, str, str, dict[str, str]]] = [
+        ("inner_steps", "inner-steps", "inner_steps", {k: k for k in ("1", "2", "5", "10", "30")}),
+        # None is δ = lr, and lr is 0.001 in all these runs.
+        ("radius", "radius", "radius", {**radii, "0.001": "None"}),
+        (
+            "norm",
+            "norm",
+            "norm_and_scope",
+            {**{f"{p}-tensor": v for p, v in norms.items()}, "spectral-tensor": '"spectral"'},
+        ),
+        ("scope", "norm", "norm_and_scope", {f"2-{s}": f'"{s}"' for s in ("tensor", "global")}),
+        ("trajectory", "trajectory", "trajectory", {s: f'"{s}"' for s in ("paper", "released")}),
+        (
+            "outer",
+            "outer",
+            "outer",
+            {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"},
+        ),
+    ]
+    return [
+        Decision(argument, Series(name, argument, evidence=known), f"{folder}/{page}", values)
+        for argument, name, page, values in plan
+    ]
+
+
+def advice(made: Sequence[Decision]) -> str:
+    """The decision table as Markdown: what to take, its accuracy, the alternatives, the cost."""
+    header = ["argument", "take", "not told apart", "worse", "test accuracy (%)", "s per epoch"]
+    return markdown_table(header, [d.row() for d in made], texts=4)
+
+
+def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:
+    """Runs of one seed and no validation set, as a Markdown table: accuracy at the *last* epoch.
+
+    The last epoch is fixed beforehand, so the test set chooses nothing here either. A run without a
+    complete record is left out.
+
+    Parameters
+    ----------
+    runs : what a reader calls each run, by its name in the catalogue
+
+    >>> once({}, Evidence({}))
+    'Not run yet.'
+    """
+    known, rows = evidence or Evidence(), []
+    for name, label in runs.items():
+        record = known.complete(name)
+        if record is None:
+            continue
+        agreement = record.curve("agreement")
+        rows.append(
+            [
+                label,
+                f"{record.config.batch_size}",
+                f"{100 * record.curve('test_accuracy')[-1]:.2f}",
+                f"{record.curve('updates')[-1]:.0f}",
+                f"{np.nanmean(agreement):.2f}" if np.isfinite(agreement).any() else "–",
+            ]
+        )
+    if not rows:
+        return "Not run yet."
+    header = ["run", "minibatch", "test accuracy (%)", "updates", "agreement"]
+    return markdown_table(header, rows)
