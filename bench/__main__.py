@@ -1,7 +1,8 @@
 """``python -m bench [NAME ...] [OPTION ...]``: run all benchmarks, or the named ones.
 
 Each runs in a process of its own, so that one's memory and allocator settings are not another's.
-Options (``--quick``, ``--save``) are passed on.
+Options (``--quick``, ``--save``) are passed on. Every result is printed as a table and written as
+JSON to ``_build/bench/``.
 """
 
 from __future__ import annotations

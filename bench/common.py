@@ -118,8 +118,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
-def save(name: str, content: Mapping[str, Any]) -> Path:
-    """Write ``data/records/bench/NAME.json``: what the book's figures of speed are drawn from."""
-    path = paths.records() / "bench" / f"{name}.json"
-    write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
-    return path
+def save(name: str, content: Mapping[str, Any], *, record: bool = False) -> None:
+    """Write the result as JSON and say where.
+
+    Every run leaves ``_build/bench/NAME.json``, so that two runs can be compared; with ``record``
+    it also becomes ``data/records/bench/NAME.json``, from which the book's figures are drawn.
+    """
+    folders = [paths.home() / "_build" / "bench", *([paths.records() / "bench"] if record else [])]
+    for folder in folders:
+        path = folder / f"{name}.json"
+        write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
+        shown = path.relative_to(paths.home()) if path.is_relative_to(paths.home()) else path
+        print("written:", shown)

@@ -52,7 +52,7 @@ def candidates(name: str) -> dict[str, Callable[[], None]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.loop", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
-    parser.add_argument("--save", action="store_true", help="write the record the book reads")
+    parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -66,8 +66,7 @@ def main() -> int:
         rows.append([name, *(f"{v:.0f}" for v in cpu.values()), f"{added:.0%}", f"{inside:.0%}"])
     head = ["run", "bare ms", "epoch ms", "evaluation ms", "added", "without evaluation"]
     print(common.table(head, rows))
-    if options.save:
-        print("written:", common.save("loop", {**common.machine(), "results": results}).name)
+    common.save("loop", {**common.machine(), "results": results}, record=options.save)
     return 0
 
 

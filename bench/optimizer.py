@@ -138,6 +138,7 @@ def peak_growth(kind: str) -> float:
     optimizers: dict[str, Callable[[], torch.optim.Optimizer | ReleasedLoop]] = {
         "Adam": lambda: torch.optim.Adam(params, fused=True),
         "Frank-Wolfe": lambda: FrankWolfe(params, inner_steps=K),
+        "Frank-Wolfe, released": lambda: FrankWolfe(params, inner_steps=K, trajectory="released"),
         "released loop": lambda: ReleasedLoop(params),
     }
     # Import and first-use memory of the optimizer module itself is not a buffer.
@@ -155,7 +156,7 @@ def memory() -> dict[str, float]:
     if not common.STATUS.is_file():
         return {}
     grown = {}
-    for kind in ("Adam", "Frank-Wolfe", "released loop"):
+    for kind in ("Adam", "Frank-Wolfe", "Frank-Wolfe, released", "released loop"):
         code = f"from bench.optimizer import peak_growth; print(peak_growth({kind!r}))"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -167,7 +168,7 @@ def memory() -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.optimizer", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a third of the rounds, no memory")
-    parser.add_argument("--save", action="store_true", help="write the record the book reads")
+    parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     options = parser.parse_args()
     host, results = common.machine(), []
     torch.set_num_threads(1)
@@ -183,10 +184,11 @@ def main() -> int:
         print(report(work, {who: times["median"] for who, times in micro.items()}), flush=True)
     copies = {} if options.quick else memory()
     for kind, count in copies.items():
-        print(f"{kind}: {count:.2f} copies of 10 M parameters beyond the outer Adam (asked: 2)")
-    if options.save:
-        content = {**host, "results": results, "copies_beyond_adam": copies}
-        print("written:", common.save("optimizer", content).name)
+        print(f"{kind}: {count:.2f} copies of 10 M parameters beyond the outer Adam")
+    if copies:
+        print("asked of Frank-Wolfe: <= 2, with the released trajectory <= 3")
+    content = {**host, "results": results, "copies_beyond_adam": copies}
+    common.save("optimizer", content, record=options.save)
     return 0
 
 

@@ -150,14 +150,13 @@ def run(
         memory = {} if not measured else {c: peak_memory(work, c) for c in times["1"]}
         results.append({"workload": vars(work) | {"gflop": work.gflop}, "ms": times, "mb": memory})
         print(report(results[-1], peak), flush=True)
-    if save:
-        print("written:", common.save("recurrences", {**host, "results": results}).name)
+    common.save("recurrences", {**host, "results": results}, record=save)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.recurrences", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a third of the rounds, no memory")
-    parser.add_argument("--save", action="store_true", help="write the record the book reads")
+    parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     parser.add_argument("--threads", nargs="+", type=int, choices=THREADS, default=THREADS)
     parser.add_argument("--only", default="", help="workloads whose name contains this")
     parser.add_argument(

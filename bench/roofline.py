@@ -130,13 +130,12 @@ def run(save: bool = False) -> None:
         )
     print(f"sgemm {peak} GF/s, copy {copy} GB/s, load {host['load_average'][0]}")
     print(common.table(("pass", "ms", "flop/byte", "GF/s", "roof", "share"), rows))
-    if save:
-        print("written:", common.save("roofline", {**host, "results": results}).name)
+    common.save("roofline", {**host, "results": results}, record=save)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.roofline", description=__doc__)
-    parser.add_argument("--save", action="store_true", help="write the record the book reads")
+    parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     run(parser.parse_args().save)
     return 0
 
