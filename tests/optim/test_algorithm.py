@@ -70,26 +70,6 @@ def test_the_paper_trajectory_never_leaves_the_ball(
     assert opt.agreement().tolist() == pytest.approx([float(n) / 0.3 for n in lengths])
 
 
-@pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
-def test_recurrent_weights_and_biases_in_balls_of_their_own(cell: Any) -> None:
-    """Spectral for hidden-to-hidden, ∞ for the biases, 2 for the rest; every point of two loops."""
-    torch.manual_seed(0)
-    net = cell(3, 5)
-    norms = {"weight_hh_l0": "spectral", "bias_hh_l0": math.inf, "bias_ih_l0": math.inf}
-    groups = [{"params": [p], "norm": norms.get(n, 2)} for n, p in net.named_parameters()]
-    opt = FrankWolfe(groups, lr=0.1, inner_steps=3, outer=None)
-    for _ in range(2):
-        anchors = [p.detach().clone() for p in net.parameters()]
-        for _ in range(3):
-            opt.zero_grad()
-            net(torch.randn(4, 2, 3))[0].square().sum().backward()
-            opt.step()
-            for (name, p), anchor in zip(net.named_parameters(), anchors, strict=True):
-                norm = norms.get(name, 2)
-                moved = ball_for(norm, p.dim()).norm(p.detach() - anchor)
-                assert 0 < float(moved) <= 0.1 * (1 + 1e-5)
-
-
 class Released:
     """The authors' step as ``settings.md`` section 0 describes it, with every buffer of its own."""
 
