@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, RecordError, unknown
 
 _RECORDS_EPILOG = """\
 examples:
   fwrnn records                      every run of the catalogue and its state
   fwrnn records 'har2/*'             those whose name matches
+  fwrnn records table3               those of one of the paper's tables or figures
   fwrnn records --state missing      what is still to be trained
 """
 _VERIFY_EPILOG = """\
@@ -18,7 +21,9 @@ The first epochs are trained anew and every curve is compared with the record. U
 code, libraries, processor, threads and backend every digit must be the same; else a tolerance
 applies, and the answer names what was different. Exit status 0: they agree; 1: they do not.
 
-example: fwrnn verify har2/published/fw-k5 --epochs 3
+examples:
+  fwrnn verify har2/published/fw-k5 --epochs 3
+  fwrnn verify 'ablations/outer/*'   every record whose name matches
 """
 
 
@@ -32,9 +37,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_RECORDS_EPILOG,
         formatter_class=raw,
     )
-    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern of run names")
     parser.add_argument(
-        "--state", choices=("complete", "partial", "running", "missing", "diverged")
+        "pattern", nargs="?", default="*", help="a run's name, a group, or a 'glob*'"
+    )
+    parser.add_argument(
+        "--state",
+        choices=("complete", "partial", "running", "missing", "diverged"),
+        help="only the runs in this state",
     )
     parser.set_defaults(handler=list_records)
 
@@ -45,7 +54,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_VERIFY_EPILOG,
         formatter_class=raw,
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a record's name or 'glob*'")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a record's name, a group, or a 'glob*'"
+    )
     parser.add_argument("--epochs", type=int, default=1, metavar="N", help="default 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")
     parser.set_defaults(handler=verify)
@@ -56,10 +67,15 @@ def list_records(args: argparse.Namespace) -> int:
     from fwrnn_core import experiments
     from fwrnn_core.training.status import survey
 
-    rows = survey(args.pattern, experiments.catalogue())
-    rows = [r for r in rows if args.state in (None, r.state)]
+    runs = experiments.catalogue()
+    found = [
+        r for p in experiments.GROUPS.get(args.pattern, (args.pattern,)) for r in survey(p, runs)
+    ]
+    if not found:
+        raise _nothing("run", args.pattern, [*runs, *experiments.GROUPS])
+    rows = [r for r in found if args.state in (None, r.state)]
     if not rows:
-        print(f"no run matches {args.pattern!r}", file=sys.stderr)
+        print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
         return 0
     width = max(len(r.name) for r in rows)
     print(f"{'run':<{width}}  {'state':<9} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
@@ -82,8 +98,35 @@ def verify(args: argparse.Namespace) -> int:
     if args.epochs < 1:
         raise ConfigError(f"--epochs = {args.epochs} is out of range; valid: >= 1")
     ok = True
-    for record in records.load(args.runs):
+    for record in records.load(_stored(args.runs)):
         report = compare(record, epochs=args.epochs, device=args.device)
         print(report.summary())
         ok &= report.agrees
     return 0 if ok else 1
+
+
+def _stored(asked: Iterable[str]) -> list[str]:
+    """The names of the records that names, groups and patterns stand for.
+
+    Each has to stand for at least one: a misspelt name beside a right one is a mistake too.
+    """
+    from fwrnn_core import experiments
+    from fwrnn_core.training import records
+
+    names: list[str] = []
+    for name in asked:
+        patterns = experiments.GROUPS.get(name, (name,))
+        found = [n for p in patterns for n in records.names(p)]
+        if not found:
+            runs = experiments.catalogue()
+            if any(fnmatchcase(n, p) for n in runs for p in patterns):
+                raise RecordError(f"{name!r} has no record yet; `fwrnn train {name!r}` makes one")
+            raise _nothing("record", name, [*records.names(), *experiments.GROUPS])
+        names += found
+    return names
+
+
+def _nothing(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that stands for nothing, with the nearest names instead of all."""
+    short = str(unknown(kind, name, known)).partition(" Valid:")[0]
+    return ConfigError(f"{short} `fwrnn records` lists every run and its state")

@@ -98,7 +98,12 @@ def run(args: argparse.Namespace) -> int:
     progress = not args.no_progress
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
+        from fwrnn_core.training.environment import resolve_device
 
+        # Also where there is nothing left to train, so that a typing error does not pass for one.
+        resolve_device(args.device)
+        if _complete(configs[0].name):
+            print(f"{configs[0].name} had its record already", file=sys.stderr)
         try:
             record = train(
                 configs[0],
@@ -132,6 +137,14 @@ def run(args: argparse.Namespace) -> int:
     if "interrupted" in states:
         return 130
     return 1 if states & {"failed", "diverged"} else 0
+
+
+def _complete(name: str) -> bool:
+    """Whether the run has a record that no further training would change."""
+    from fwrnn_core.training import records
+
+    path = records.path_of(name)
+    return path.exists() and records.read(path).status != "partial"
 
 
 def _where(name: str) -> str:

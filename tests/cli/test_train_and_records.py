@@ -72,6 +72,15 @@ def test_show_prints_a_config_that_train_accepts(config, capsys, tmp_path):
 def test_missing_runs_are_listed_as_missing(capsys):
     assert main(["records", "har2/published/*", "--state", "missing"]) == 0
     assert "12 runs: 12 missing" in capsys.readouterr().out
+    assert main(["records", "har2/published/*", "--state", "complete"]) == 0
+    assert "none of the 12 runs is complete" in capsys.readouterr().err
+
+
+def test_groups_are_understood_wherever_runs_are_named(capsys):
+    assert main(["records", "table3"]) == 0
+    out = capsys.readouterr().out
+    assert "noisy-har2/published/adam" in out
+    assert "theory/" not in out
 
 
 @pytest.mark.parametrize(
@@ -80,7 +89,12 @@ def test_missing_runs_are_listed_as_missing(capsys):
         (["train", "har2/published/fw-k6"], ["fw-k6", "'har2/published/fw-k5'"]),
         (["train", "no-such.json"], ["no-such.json", "cannot be read"]),
         (["train", "table3", "--jobs", "0"], ["--jobs = 0"]),
-        (["verify", "nothing/*"], ["nothing/*"]),
+        (["verify", "nothing/*"], ["unknown record 'nothing/*'", "`fwrnn records` lists"]),
+        (["verify", "har2/published/fw-k5"], ["has no record yet", "fwrnn train 'har2/published"]),
+        (["verify", "har2/published/fw-k6"], ["'har2/published/fw-k6'", "`fwrnn records` lists"]),
+        (["verify", "table3"], ["'table3' has no record yet"]),
+        (["records", "har2/publishd/adam"], ["'har2/published/adam'"]),
+        (["train", "har2/published/adam", "--device", "cudda"], ["cudda"]),
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
     ],
 )
@@ -89,8 +103,23 @@ def test_mistakes_are_answered_with_a_sentence_and_status_2(arguments, words, ca
     err = capsys.readouterr().err
     assert err.startswith("fwrnn: ")
     assert "Traceback" not in err
+    assert not err.rstrip().endswith("Valid:")  # a list of valid names that is empty
     for word in words:
         assert word in err
+
+
+def test_every_name_that_is_to_be_verified_must_have_a_record(config, capsys):
+    main(["train", config(), "--no-progress"])
+    capsys.readouterr()
+    assert main(["verify", "mine/run", "mine/rum"]) == 2
+    assert "unknown record 'mine/rum'. Did you mean 'mine/run'" in capsys.readouterr().err
+
+
+def test_a_run_that_is_trained_already_is_said_to_be(config, capsys):
+    main(["train", config(), "--no-progress"])
+    assert "already" not in capsys.readouterr().err
+    assert main(["train", config(), "--no-progress"]) == 0
+    assert "mine/run had its record already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
