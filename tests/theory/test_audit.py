@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.theory.audit import COLUMNS, Snapshot, audit, curvature_at, inexactness_at
+from fwrnn_core.theory.audit import (
+    COLUMNS,
+    Snapshot,
+    audit,
+    curvature_at,
+    inexactness_at,
+    lipschitz_at,
+)
 from fwrnn_core.theory.examples import quadratic
 
 HESSIAN = torch.diag(torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64))
@@ -61,6 +68,17 @@ def test_a_saddle_breaks_a1_and_a_climb_breaks_a5() -> None:
     assert found["points"][0]["angle_full"] == 180.0
     assert not found["summary"]["A5"]["holds"]
     assert found["summary"]["A5"]["downhill_share"] == 0.0
+
+
+def test_a_strong_negative_curvature_counts_for_the_lipschitz_constant() -> None:
+    objective = quadratic(torch.diag(torch.tensor([1.0, -50.0])))
+    point = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    step = -0.1 * objective.grad(point)
+    found = audit(
+        objective, [Snapshot(0, 0, 0.1, point, -10 * step, step, step)], torch.zeros(2), **FULL
+    )
+    assert lipschitz_at(found["points"][0]) == pytest.approx(50.0)
+    assert found["summary"]["A3"]["largest"] == pytest.approx(50.0)
 
 
 def test_a_flat_risk_gives_unknowns_and_not_nan() -> None:
