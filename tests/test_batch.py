@@ -179,6 +179,19 @@ def test_outside_a_project_it_says_so(project: Path, capsys: pytest.CaptureFixtu
     assert "inside a checkout" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "book"])
+def test_with_the_optimizer_alone_it_says_what_to_install(
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    monkeypatch.setattr("fwrnn_core.cli.notebooks.EXTRA", ("nbformat", "no_such_package"))
+    assert main([command]) == 2
+    error = capsys.readouterr().err
+    assert "(no_such_package not installed): pip install 'fwrnn-core[book]'" in error
+
+
 def test_the_profile_goes_to_those_that_have_one(project: Path) -> None:
     write_notebook(project / "notebooks/a.ipynb", 'profile = "quick"\nK = 5')
     write_notebook(project / "notebooks/b.ipynb", "K = 5")

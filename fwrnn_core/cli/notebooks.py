@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
+
+from fwrnn_core.errors import ConfigError
+
+# What the commands import and `pip install .` alone does not bring.
+EXTRA = ("jupyter_book", "nbformat", "papermill", "yaml")
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -72,6 +78,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run_notebooks(args: argparse.Namespace) -> int:
     """Handler of ``fwrnn run``: 0, or 1 when a notebook failed."""
+    _require_extra()
     from fwrnn_core import batch
     from fwrnn_core.batch import parameters
 
@@ -88,6 +95,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
 
 def build_book(args: argparse.Namespace) -> int:
     """Handler of ``fwrnn book``: 0, or 1 when a notebook or the strict build failed."""
+    _require_extra()
     from fwrnn_core import batch
     from fwrnn_core.batch.plan import executed
     from fwrnn_core.book import build
@@ -104,6 +112,15 @@ def build_book(args: argparse.Namespace) -> int:
         return 1
     print(page)
     return 0
+
+
+def _require_extra() -> None:
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"notebooks and the book need more than the optimizer ({', '.join(missing)} not "
+            "installed): pip install 'fwrnn-core[book]'"
+        )
 
 
 def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
