@@ -58,7 +58,7 @@ def test_without_a_record_nothing_is_judged():
     judged = [f for r in rows for f in (r.published, r.fair) if f and not f.verdict.open]
     assert judged == []
     assert "none can be judged yet" in claims.summary(rows)
-    assert len(claims.table(rows).splitlines()) == 2 + len(claims.CLAIMS)
+    assert len(claims.table(rows).splitlines()) == 4 + len(claims.CLAIMS)
 
 
 def test_numbers_in_print_are_the_paper_s():

@@ -97,7 +97,11 @@ def finish(task: str, method: str, accuracies: list[float], spent: int = 1) -> N
 
 
 def row(table: str, label: str) -> list[str]:
-    (line,) = [ln for ln in table.splitlines() if ln.startswith(f"| {label} |")]
+    (line,) = [
+        ln
+        for ln in table.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+        if ln.startswith(f"| {label} |")
+    ]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 

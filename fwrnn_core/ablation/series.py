@@ -217,7 +217,7 @@ class Series:
             self.what,
             "seeds",
             "test accuracy (%)",
-            "less the base",
+            "less the base (points)",
             "updates",
             "agreement",
         ]
@@ -239,7 +239,7 @@ class Series:
                     seeds,
                     str(estimate(list(good.values()))),
                     "base" if setting == self.base else shown,
-                    f"{np.mean([r.curve('updates')[-1] for r in done]):.0f}",
+                    f"{np.mean([r.curve('updates')[-1] for r in done]):,.0f}",
                     f"{np.mean([np.nanmean(r.curve('agreement')) for r in done]):.2f}",
                 ]
             )
@@ -331,6 +331,8 @@ class Series:
             difference = self.compare(one, other)
             if difference.n < 2:
                 lines.append(f"- {name}: not both run yet.")
+            elif difference.difference == difference.low == difference.high == 0:
+                lines.append(f"- {name}: no difference in any seed.")
             else:
                 apart = "told apart" if difference.side else "not told apart"
                 lines.append(f"- {name}: {difference} points, {apart}.")

@@ -11,6 +11,7 @@ from fwrnn_core.claims.rules import Rule
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
+from fwrnn_core.reports.names import unbroken
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class Row:
     @property
     def verdict(self) -> str:
         """Both verdicts in words, as Markdown."""
+        if self.published is not None and self.fair is not None:
+            words = {self.published.verdict.value, FAIR[self.fair.verdict]}
+            if len(words) == 1:
+                return f"both **{words.pop()}**"
         parts = []
         if self.published is not None:
             parts.append(f"**{self.published.verdict.value}**")
@@ -57,11 +62,12 @@ def examine_all(claims: Iterable[Claim] = CLAIMS, evidence: Evidence | None = No
 def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
     """Claim, the three kinds of evidence, verdict: a MyST table with links to the pages.
 
+    It stands in a division of the class ``claims``, for the style sheet.
     ``numbers`` puts each claim's place in :data:`CLAIMS` in front, as in :func:`sources`; ``here``
     is the page that the table stands on, which it need not link to.
     """
     header = ["Claim", "In print", "Re-run, published settings", "Fair conditions", "Verdict"]
-    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in rows:
         claim = row.claim
         link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
@@ -70,8 +76,8 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
         evidence = [f.text if f is not None else "–" for f in (row.published, row.fair)]
         start = f"{_number(claim)}. " if numbers else ""
         cells = [f"{start}{claim.text} ({link})", claim.printed(), *evidence, row.verdict]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(unbroken(f"| {' | '.join(cells)} |"))
+    return "\n".join([*lines, "````"])
 
 
 def _number(claim: Claim) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
-from fwrnn_core.reports import LABELS, markdown_table
+from fwrnn_core.reports import LABELS, compact, markdown_table
 from fwrnn_core.training import RunConfig
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def best_of(found: Sequence[Trial]) -> Trial | None:
 def _setting(config: RunConfig) -> list[str]:
     radius = "–"
     if config.optimizer.name == "frank-wolfe":
-        radius = "lr" if config.optimizer.radius is None else f"{config.optimizer.radius:g}"
-    return [f"{config.optimizer.lr:g}", str(config.batch_size), f"{config.lr_gamma:g}", radius]
+        radius = "lr" if config.optimizer.radius is None else compact(config.optimizer.radius)
+    return [compact(config.optimizer.lr), str(config.batch_size), f"{config.lr_gamma:g}", radius]
 
 
 def draws_table() -> str:
@@ -90,8 +90,8 @@ def draws_table() -> str:
 
 def outcome_table(evidence: Evidence, task: str) -> str:
     """What the search chose per method, or the best so far and how many trials are missing."""
-    setting = ["rate", "batch", "decay", "δ"]
-    header = ["method", "done", "trial", *setting, "loss", "acc. (%)"]
+    setting = ["learning rate", "batch size", "decay", "radius δ"]
+    header = ["method", "done", "trial", *setting, "loss", "accuracy (%)"]
     rows = []
     for method in fair.METHODS:
         found = trials(evidence, task, method)

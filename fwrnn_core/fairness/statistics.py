@@ -15,10 +15,11 @@ from fwrnn_core.training import Record
 def signed(value: float, digits: int = 2) -> str:
     """A number with its sign, in figures of equal width.
 
-    >>> signed(-0.5), signed(0.25)
-    ('−0.50', '+0.25')
+    >>> signed(-0.5), signed(0.25), signed(-0.001)
+    ('−0.50', '+0.25', '+0.00')
     """
-    return f"{value:+.{digits}f}".replace("-", "−")
+    # Adding zero takes the sign from a negative number that rounds to nothing.
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def _half(low: float, high: float) -> str:

@@ -5,7 +5,18 @@ theirs: :func:`recorded` says which, the figures draw what exists and the tables
 missing. Nothing here holds a number of its own.
 """
 
-from fwrnn_core.reports.names import LABELS, X_AXES, Y_AXES, label, method, published, x_label
+from fwrnn_core.reports.names import (
+    LABELS,
+    X_AXES,
+    Y_AXES,
+    compact,
+    label,
+    method,
+    published,
+    short,
+    unbroken,
+    x_label,
+)
 from fwrnn_core.reports.plots import (
     draw,
     draw_beside_print,
@@ -13,6 +24,7 @@ from fwrnn_core.reports.plots import (
     draw_losses,
     note,
     rows,
+    shown,
 )
 from fwrnn_core.reports.runs import (
     Recorded,
@@ -39,6 +51,7 @@ __all__ = [
     "adjusted",
     "beside_print",
     "best_accuracy",
+    "compact",
     "draw",
     "draw_beside_print",
     "draw_groups",
@@ -57,5 +70,8 @@ __all__ = [
     "same_machine",
     "seconds_per_epoch",
     "setup_table",
+    "short",
+    "shown",
+    "unbroken",
     "x_label",
 ]

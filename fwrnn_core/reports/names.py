@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -70,6 +71,28 @@ def short(text: str) -> str:
     ('K = 5, TBPTT', 'Adam, TBPTT', 'LSTM, Frank-Wolfe')
     """
     return text.removeprefix("Frank-Wolfe, ") if "K = " in text else text
+
+
+def unbroken(text: str) -> str:
+    r"""The text with the three parts of "K = 5" on one line of a narrow column.
+
+    >>> unbroken("K = 5, as in print").split(" ")
+    ['K\xa0=\xa05,', 'as', 'in', 'print']
+    """
+    return re.sub(r"\b([Kp]) = (?=[\d∞])", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}", text)
+
+
+def compact(value: float) -> str:
+    """A setting such as a learning rate, in as few digits as it has.
+
+    >>> compact(0.0006), compact(2e-05), compact(1e-05)
+    ('0.0006', '2·10⁻⁵', '10⁻⁵')
+    """
+    digits, power, exponent = f"{value:g}".partition("e")
+    if not power:
+        return digits
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
 
 
 def x_label(x: str, records: Sequence[Record] = ()) -> str:

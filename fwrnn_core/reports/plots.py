@@ -15,6 +15,7 @@ from fwrnn_core.reports.tables import best_accuracy
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
+    from IPython.display import Markdown
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -35,6 +36,13 @@ def rows(parts: Mapping[str, Recorded], *, height: float = 3.3) -> tuple[Figure,
     for title, ax in axes.items():
         ax.set_title(title)
     return fig, axes
+
+
+def shown(fig: Figure, begun: object) -> Figure | Markdown:
+    """The figure, or a sentence in place of empty panels where nothing has ``begun``."""
+    from IPython.display import Markdown
+
+    return fig if begun else Markdown("*The figure appears here once a run is recorded.*")
 
 
 def note(ax: Axes, text: str) -> None:

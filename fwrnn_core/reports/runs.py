@@ -57,8 +57,14 @@ class Recorded:
         extents = {progress(r) for r in self.found}
         return extents.pop() if self.partial == self.found and len(extents) == 1 else ""
 
-    def sentence(self) -> str:
-        """In plain words what is recorded, what is only begun, and what is missing."""
+    def sentence(self, command: str = "") -> str:
+        """In plain words what is recorded, what is only begun, what is missing, what trains it."""
+        text = self._state()
+        if not command or self.whole:
+            return text
+        return f"{text} `{command}` trains {'the rest' if self.found else 'them'}."
+
+    def _state(self) -> str:
         total, found = len(self.configs), len(self.found)
         if not found:
             return f"None of the {total} runs is recorded yet."

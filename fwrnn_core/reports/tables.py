@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fwrnn_core.reports.names import label, method, published
+from fwrnn_core.reports.names import compact, label, method, published, unbroken
 from fwrnn_core.reports.runs import Recorded, progress
 from fwrnn_core.training import Record, RunConfig
 
@@ -34,7 +34,7 @@ def markdown_table(
             f"**{cell}**" if bold and bold.get(column) == number else cell
             for column, cell in enumerate(row)
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(unbroken(f"| {' | '.join(cells)} |"))
     return "\n".join(lines)
 
 
@@ -52,7 +52,15 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
     ``table`` is a table of :func:`published`, ``column`` its data set ("har2", "pixel" …). The best
     re-run is bold only once every run is at full length.
     """
-    header = ["Method", "in print (%)", "re-run (%)", "difference", "epochs", "best at", "minutes"]
+    header = [
+        "Method",
+        "in print (%)",
+        "re-run (%)",
+        "less print (points)",
+        "epochs",
+        "best at",
+        "minutes",
+    ]
     printed = [published()[table][method(c)][column]["accuracy"] for c in cover.configs]
     ours = [best_accuracy(r) if r is not None else float("nan") for r in cover.records]
     body = []
@@ -82,25 +90,26 @@ def setup_table(
 ) -> str:
     """The settings in which the runs of a page differ; ``more`` are further columns.
 
-    Rows are named after the method, or as the mapping names them.
+    Rows are named after the method, or as the mapping names them. A column that is empty for all of
+    them is left out.
     """
     if not isinstance(configs, Mapping):
         configs = {label(config): config for config in configs}
     more = more or {}
-    header = ["Method", "batch", "learning rate", "multiplied by", "K", "TBPTT chunk", *more]
+    decay = "multiplied by (every … epochs)"
+    header = ["Method", "batch", "learning rate", decay, "K", "TBPTT chunk", *more]
     body = []
     for name, config in configs.items():
-        every = "" if config.lr_step == 1 else f" {config.lr_step}"
-        unit = "epoch" if config.lr_step == 1 else "epochs"
         inner = config.optimizer.inner_steps if config.optimizer.name == "frank-wolfe" else None
         row = [
             name,
             str(config.batch_size),
-            f"{config.optimizer.lr:g}",
-            f"{config.lr_gamma:g} every{every} {unit}" if config.lr_step else "–",
+            compact(config.optimizer.lr),
+            f"{config.lr_gamma:g} ({config.lr_step})" if config.lr_step else "–",
             str(inner or "–"),
             str(config.tbptt or "–"),
             *(column(config) for column in more.values()),
         ]
         body.append(row)
-    return markdown_table(header, body)
+    used = [i for i in range(len(header)) if any(row[i] != "–" for row in body)]
+    return markdown_table([header[i] for i in used], [[row[i] for i in used] for row in body])
