@@ -140,11 +140,15 @@ def test_repeats_of_the_base_setting_are_a_yardstick():
 def test_pairs_are_listed_with_their_gaps():
     finish("norm/2-tensor", [80.0, 81.0, 82.0])
     finish("norm/2-global", [70.0, 71.0, 72.1])
+    finish("norm/inf-tensor", [75.0, 76.0, 77.0])
+    finish("norm/inf-global", [75.0, 76.0, 77.0])
     series = ablation.Series("norm", "ball")
-    shown = series.pairs({"p = 2": ("2-tensor", "2-global"), "p = 1": ("1-tensor", "1-global")})
+    wanted = {"p = 2": "2", "p = 1": "1", "p = ∞": "inf"}
+    shown = series.pairs({name: (f"{n}-tensor", f"{n}-global") for name, n in wanted.items()})
     assert shown.splitlines() == [
         "- p = 2: +9.97 ± 0.14 points, told apart.",
         "- p = 1: not both run yet.",
+        "- p = ∞: no difference in any seed.",
     ]
     fig, ax = panel()
     series.draw_grid(ax, ["1", "2", "spectral"], {"tensor": "per tensor", "global": "around all"})

@@ -59,6 +59,7 @@ def test_without_a_record_nothing_is_judged():
     assert judged == []
     assert "none can be judged yet" in claims.summary(rows)
     assert len(claims.table(rows).splitlines()) == 4 + len(claims.CLAIMS)
+    assert claims.examine("adding").verdict == "both **not run yet**"
 
 
 def test_numbers_in_print_are_the_paper_s():

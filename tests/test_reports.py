@@ -93,6 +93,37 @@ def test_what_is_recorded_is_said_in_words():
     assert short.sentence().endswith("Each recorded run has 10 of 200 epochs.")
 
 
+def test_what_is_missing_comes_with_the_command_that_trains_it():
+    runs = {"adam": [0.6], "fw-k5": [0.7]}
+    assert cover(runs).sentence("fwrnn train x") == cover(runs).sentence()
+    assert (
+        cover(runs | {"fw-k1": None})
+        .sentence("fwrnn train x")
+        .endswith("Missing: Frank-Wolfe, K = 1. `fwrnn train x` trains the rest.")
+    )
+    assert (
+        cover(dict.fromkeys(runs))
+        .sentence("fwrnn train x")
+        .endswith("recorded yet. `fwrnn train x` trains them.")
+    )
+
+
+def test_empty_panels_give_way_to_a_sentence():
+    from matplotlib.figure import Figure
+
+    fig = Figure()
+    assert reports.shown(fig, [record("a", [0.5])]) is fig
+    assert "once a run is recorded" in reports.shown(fig, []).data
+
+
+def test_settings_that_no_run_has_get_no_column():
+    runs = [RunConfig("x/adam"), RunConfig("x/fw-k5")]
+    header = reports.setup_table(runs).splitlines()[0]
+    assert "TBPTT" not in header
+    assert "multiplied" not in header
+    assert "TBPTT" in reports.setup_table([*runs, RunConfig("x/adam-tbptt", tbptt=16)])
+
+
 def test_a_record_of_other_settings_counts_as_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("FWRNN_HOME", str(tmp_path))
     config = RunConfig("har2/published/adam")
