@@ -10,7 +10,8 @@ before its last epoch, the finding shows what there is and gives no verdict.
     print(claims.table(rows))
 """
 
-from fwrnn_core.claims.paper import CLAIMS, PARTS, Claim
+from fwrnn_core.claims.claim import PARTS, Claim
+from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.report import (
     Row,
     examine,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fwrnn_core.claims import fair
+from fwrnn_core.claims.claim import BEYOND_SGD, DROP, NOISY, TASKS, Claim, beats, har2, indrnn, rnn
 from fwrnn_core.claims.comparisons import (
-    Accuracy,
-    Comparison,
     Earlier,
     Loss,
     Saving,
@@ -22,76 +19,8 @@ from fwrnn_core.claims.rules import (
     HalfSize,
     Learns,
     Most,
-    Rule,
     Stuck,
     Within,
-)
-
-PARTS = ("Theory", "Adding task", "Vanilla RNN on MNIST", "IndRNN on MNIST", "HAR-2", "Overall")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim.
-
-    ``page`` is the page with the runs, below ``notebooks/``; ``note`` stands where the paper prints
-    no figure. ``published`` judges the runs in the authors' settings, ``fair`` those under fair
-    conditions; None where there are no such runs. ``settled`` is the verdict on a claim that no run
-    can decide. ``headline`` claims stand on the first page too.
-    """
-
-    key: str
-    part: str
-    text: str
-    where: str
-    page: str
-    published: Rule | None = None
-    fair: Rule | None = None
-    note: str = ""
-    settled: str = ""
-    headline: bool = False
-
-    def printed(self) -> str:
-        """The evidence in print."""
-        rules = [rule.printed() for rule in (self.published, self.fair) if rule]
-        return next(filter(None, rules), "") or self.note or "in words"
-
-
-def _har2(method: str, noisy: bool = False) -> str:
-    return f"{'noisy-' if noisy else ''}har2/published/{method}"
-
-
-def _rnn(task: str, method: str) -> str:
-    return f"mnist-rnn/published/{task}/{method}"
-
-
-def _indrnn(task: str, method: str, protocol: str = "published") -> str:
-    return f"mnist-indrnn/{protocol}/{task}/{method}"
-
-
-def _beats(better: str, worse: str, noisy: bool = False) -> tuple[Rule, Rule]:
-    """Both protocols' rules for "this method is better than that one" on HAR-2."""
-    task = "noisy-har2" if noisy else "har2"
-    published = HalfSize(gain(_har2(better, noisy), _har2(worse, noisy)))
-    return published, fair.gain(task, better, worse)
-
-
-_TASKS = ("pixel", "permuted")
-_NOISY = (False, True)
-# The drop from clean to noisy data, Adam's less ours.
-_DROP = Accuracy(
-    (
-        (1, _har2("fw-k10", True)),
-        (-1, _har2("fw-k10")),
-        (-1, _har2("adam", True)),
-        (1, _har2("adam")),
-    )
-)
-_BEYOND_SGD: tuple[Comparison, ...] = (
-    *(gain(_har2(m, n), _har2("adam", n)) for n in _NOISY for m in ("fw-k1", "fw-k5", "fw-k10")),
-    *(gain(_rnn(t, m), _rnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")),
-    *(gain(_indrnn(t, m), _indrnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")),
-    *(Loss(f"adding/published/{m}", "adding/published/adam") for m in ("fw-k1", "fw-k10")),
 )
 
 CLAIMS = (
@@ -147,9 +76,7 @@ CLAIMS = (
         "Often a small K works better than SGD.",
         "Sec. IV",
         "experiments/har2",
-        Most(
-            tuple(gain(_har2(m, n), _har2("adam", n)) for n in _NOISY for m in ("fw-k1", "fw-k5"))
-        ),
+        Most(tuple(gain(har2(m, n), har2("adam", n)) for n in NOISY for m in ("fw-k1", "fw-k5"))),
         fair.EveryInterval(
             tuple(fair.gain(t, m, "adam") for t in fair.fairness.TASKS for m in ("fw-k1", "fw-k5"))
         ),
@@ -171,7 +98,7 @@ CLAIMS = (
         "SGD shows no convergence or very slow convergence.",
         "Sec. V-A, Fig. 4",
         "experiments/mnist_rnn",
-        Stuck(tuple(_rnn(t, "adam") for t in _TASKS)),
+        Stuck(tuple(rnn(t, "adam") for t in TASKS)),
         note="Fig. 4, curves only",
     ),
     Claim(
@@ -182,8 +109,8 @@ CLAIMS = (
         "experiments/mnist_rnn",
         Every(
             tuple(
-                Loss(_rnn(t, ours), _rnn(t, theirs))
-                for t in _TASKS
+                Loss(rnn(t, ours), rnn(t, theirs))
+                for t in TASKS
                 for ours in ("fw-k1", "fw-k5")
                 for theirs in ("adam", "adam-tbptt")
             )
@@ -198,8 +125,8 @@ CLAIMS = (
         "experiments/mnist_rnn",
         Every(
             tuple(
-                gain(_rnn(t, m), _rnn(t, "adam"))
-                for t in _TASKS
+                gain(rnn(t, m), rnn(t, "adam"))
+                for t in TASKS
                 for m in ("fw-k1-tbptt", "fw-k5-tbptt")
             )
         ),
@@ -211,13 +138,12 @@ CLAIMS = (
         "With more inner steps, fewer updates are needed to converge.",
         "Sec. V-A, Fig. 4",
         "experiments/mnist_rnn",
-        Every(tuple(Earlier(_rnn(t, "fw-k5"), _rnn(t, "fw-k1"), "updates") for t in _TASKS)),
+        Every(tuple(Earlier(rnn(t, "fw-k5"), rnn(t, "fw-k1"), "updates") for t in TASKS)),
         fair.Otherwise(
             "same runs, counted in gradients",
             Every(
                 tuple(
-                    Earlier(_rnn(t, "fw-k5"), _rnn(t, "fw-k1"), "gradient_evaluations")
-                    for t in _TASKS
+                    Earlier(rnn(t, "fw-k5"), rnn(t, "fw-k1"), "gradient_evaluations") for t in TASKS
                 )
             ),
         ),
@@ -230,16 +156,14 @@ CLAIMS = (
         "Table II; Conclusions",
         "experiments/mnist_indrnn",
         Within(
-            tuple(
-                gain(_indrnn(t, m), _indrnn(t, "adam")) for t in _TASKS for m in ("fw-k1", "fw-k5")
-            )
+            tuple(gain(indrnn(t, m), indrnn(t, "adam")) for t in TASKS for m in ("fw-k1", "fw-k5"))
         ),
         fair.Otherwise(
             "equal batch size and rate",
             Within(
                 tuple(
-                    gain(_indrnn(t, m, "equal"), _indrnn(t, "adam", "equal"))
-                    for t in _TASKS
+                    gain(indrnn(t, m, "equal"), indrnn(t, "adam", "equal"))
+                    for t in TASKS
                     for m in ("fw-k1", "fw-k5")
                 )
             ),
@@ -252,15 +176,15 @@ CLAIMS = (
         "It needs fewer gradient updates.",
         "Fig. 5; Conclusions",
         "experiments/mnist_indrnn",
-        Every((Saving("updates", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam")),)),
+        Every((Saving("updates", indrnn("pixel", "fw-k5"), indrnn("pixel", "adam")),)),
         fair.Otherwise(
             "equal batch size, counted in gradients",
             Every(
                 (
                     Saving(
                         "gradient_evaluations",
-                        _indrnn("pixel", "fw-k5", "equal"),
-                        _indrnn("pixel", "adam", "equal"),
+                        indrnn("pixel", "fw-k5", "equal"),
+                        indrnn("pixel", "adam", "equal"),
                     ),
                 )
             ),
@@ -273,15 +197,15 @@ CLAIMS = (
         "With K = 5 it takes about half the training time.",
         "Table II; Conclusions",
         "experiments/mnist_indrnn",
-        HalfSize(Saving("seconds", _indrnn("pixel", "fw-k5"), _indrnn("pixel", "adam"))),
+        HalfSize(Saving("seconds", indrnn("pixel", "fw-k5"), indrnn("pixel", "adam"))),
         fair.Otherwise(
             "equal batch size",
             Every(
                 (
                     Saving(
                         "seconds",
-                        _indrnn("pixel", "fw-k5", "equal"),
-                        _indrnn("pixel", "adam", "equal"),
+                        indrnn("pixel", "fw-k5", "equal"),
+                        indrnn("pixel", "adam", "equal"),
                     ),
                 )
             ),
@@ -294,7 +218,7 @@ CLAIMS = (
         "On HAR-2, K = 5 is better than SGD (Adam).",
         "Table III",
         "experiments/har2",
-        *_beats("fw-k5", "adam"),
+        *beats("fw-k5", "adam"),
     ),
     Claim(
         "har2-clip",
@@ -302,7 +226,7 @@ CLAIMS = (
         "On HAR-2, K = 5 is better than SGD with clipped gradients.",
         "Table III",
         "experiments/har2",
-        *_beats("fw-k5", "adam-clip"),
+        *beats("fw-k5", "adam-clip"),
         headline=True,
     ),
     Claim(
@@ -311,7 +235,7 @@ CLAIMS = (
         "On HAR-2, K = 5 is better than TBPTT.",
         "Table III",
         "experiments/har2",
-        *_beats("fw-k5", "adam-tbptt"),
+        *beats("fw-k5", "adam-tbptt"),
     ),
     Claim(
         "har2-lstm",
@@ -319,7 +243,7 @@ CLAIMS = (
         "It improves an LSTM.",
         "Table III",
         "experiments/har2",
-        *_beats("lstm-fw", "lstm-adam"),
+        *beats("lstm-fw", "lstm-adam"),
     ),
     Claim(
         "har2-bn",
@@ -327,7 +251,7 @@ CLAIMS = (
         "It works with batch normalisation.",
         "Table III",
         "experiments/har2",
-        *_beats("fw-bn", "fw-k5"),
+        *beats("fw-bn", "fw-k5"),
     ),
     Claim(
         "har2-indrnn",
@@ -335,7 +259,7 @@ CLAIMS = (
         "It improves IndRNN.",
         "Sec. V-A, Table III",
         "experiments/har2",
-        *_beats("indrnn-fw", "indrnn-adam"),
+        *beats("indrnn-fw", "indrnn-adam"),
     ),
     Claim(
         "har2-indrnn-time",
@@ -343,7 +267,7 @@ CLAIMS = (
         "IndRNN with it takes less running time.",
         "Sec. V-A, Table III",
         "experiments/har2",
-        HalfSize(Saving("seconds", _har2("indrnn-fw"), _har2("indrnn-adam"))),
+        HalfSize(Saving("seconds", har2("indrnn-fw"), har2("indrnn-adam"))),
         fair.Cost("har2", "indrnn-fw", "indrnn-adam"),
     ),
     Claim(
@@ -352,7 +276,7 @@ CLAIMS = (
         "It passes the baseline's accuracy within fewer training epochs.",
         "Sec. V-A",
         "experiments/har2",
-        Every((Earlier(_har2("fw-k5"), _har2("adam"), accuracy=True),)),
+        Every((Earlier(har2("fw-k5"), har2("adam"), accuracy=True),)),
         fair.Cost("har2", "fw-k5", "adam"),
     ),
     Claim(
@@ -361,7 +285,7 @@ CLAIMS = (
         "With or without noise, SGD's training loss swings up and down, and the method's does not.",
         "Sec. V-A, Fig. 6",
         "experiments/har2",
-        Every(tuple(Swing(_har2("adam", n), _har2("fw-k5", n)) for n in _NOISY)),
+        Every(tuple(Swing(har2("adam", n), har2("fw-k5", n)) for n in NOISY)),
         note="Fig. 6, curves only",
     ),
     Claim(
@@ -370,7 +294,7 @@ CLAIMS = (
         "Under noise, K = 10 is better than SGD with clipped gradients.",
         "Table III",
         "experiments/har2",
-        *_beats("fw-k10", "adam-clip", noisy=True),
+        *beats("fw-k10", "adam-clip", noisy=True),
     ),
     Claim(
         "clip-fades",
@@ -379,8 +303,8 @@ CLAIMS = (
         "Sec. V-A, Table III",
         "experiments/har2",
         Fades(
-            gain(_har2("adam-clip"), _har2("adam")),
-            gain(_har2("adam-clip", True), _har2("adam", True)),
+            gain(har2("adam-clip"), har2("adam")),
+            gain(har2("adam-clip", True), har2("adam", True)),
         ),
         fair.Interval(
             (
@@ -397,7 +321,7 @@ CLAIMS = (
         "It is robust to noise: K = 10 loses less accuracy to it than SGD.",
         "Abstract; Sec. V-A",
         "experiments/har2",
-        HalfSize(_DROP),
+        HalfSize(DROP),
         fair.Interval(
             (
                 (1, "noisy-har2", "fw-k10"),
@@ -413,7 +337,7 @@ CLAIMS = (
         "It outperforms SGD in all experiments.",
         "Conclusions",
         "experiments/reproduction_report",
-        Every(_BEYOND_SGD),
+        Every(BEYOND_SGD),
         fair.EveryInterval(
             tuple(
                 fair.gain(t, m, "adam")
@@ -429,7 +353,7 @@ CLAIMS = (
         "It boosts TBPTT.",
         "Conclusions",
         "experiments/har2",
-        Every(tuple(gain(_har2("fw-tbptt", n), _har2("adam-tbptt", n)) for n in _NOISY)),
+        Every(tuple(gain(har2("fw-tbptt", n), har2("adam-tbptt", n)) for n in NOISY)),
         fair.EveryInterval(
             tuple(fair.gain(t, "fw-tbptt", "adam-tbptt") for t in fair.fairness.TASKS)
         ),
@@ -443,8 +367,8 @@ CLAIMS = (
         "experiments/reproduction_report",
         Every(
             (
-                *(Saving("seconds", _har2("fw-k5", n), _har2("adam", n)) for n in _NOISY),
-                *(Saving("seconds", _indrnn(t, "fw-k5"), _indrnn(t, "adam")) for t in _TASKS),
+                *(Saving("seconds", har2("fw-k5", n), har2("adam", n)) for n in NOISY),
+                *(Saving("seconds", indrnn(t, "fw-k5"), indrnn(t, "adam")) for t in TASKS),
             )
         ),
         fair.Cost("har2", "fw-k5", "adam-clip"),
@@ -456,7 +380,7 @@ CLAIMS = (
         "In the noisy experiment it improves on SGD by 15.14 points.",
         "Conclusions",
         "experiments/har2",
-        *_beats("fw-k10", "adam", noisy=True),
+        *beats("fw-k10", "adam", noisy=True),
         headline=True,
     ),
 )

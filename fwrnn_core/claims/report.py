@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fwrnn_core.claims.paper import CLAIMS, Claim
+from fwrnn_core.claims.claim import Claim
+from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
