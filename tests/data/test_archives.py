@@ -95,7 +95,11 @@ def test_a_truncated_tar_is_a_sentence(cut):
         archives.tar_member(io.BytesIO(content[:cut]), "a", 10_000)
 
 
-@pytest.mark.parametrize("content", [b"PK", gzip.compress(b"x" * 1000)[:-9], b"not gzip at all"])
+@pytest.mark.parametrize(
+    "content",
+    [b"PK", gzip.compress(b"x" * 1000)[:-9], b"not gzip at all"],
+    ids=["zip", "cut", "text"],  # gzip holds the time: no name for a test
+)
 def test_a_truncated_or_foreign_gzip_is_a_sentence(content):
     with pytest.raises(DataError, match=r"a\.gz is not a readable gzip file"):
         archives.gunzip(io.BytesIO(content), 10_000, "a.gz")
