@@ -25,7 +25,7 @@ BACKENDS = ("c", "torch")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.backends", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5 epochs each")
-    parser.add_argument("--save", action="store_true", help="write the record the book reads")
+    parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     options = parser.parse_args()
     results, rows = [], []
     for name in tqdm(RUNS, desc="runs", unit="run"):
@@ -41,8 +41,7 @@ def main() -> int:
             shown = (f"{100 * accuracy[-1]:.2f}", f"{100 * max(accuracy):.2f}")
             rows.append([name, backend, *shown, f"{run.seconds[-1]:.0f}"])
     print(common.table(["run", "backend", "last %", "best %", "s"], rows))
-    if options.save:
-        print("written:", common.save("backends", {**common.machine(), "results": results}).name)
+    common.save("backends", {**common.machine(), "results": results}, record=options.save)
     return 0
 
 
