@@ -202,7 +202,7 @@ def curvature_at(point: Mapping[str, Any], radius: float) -> float:
 def lipschitz_at(point: Mapping[str, Any]) -> float:
     """The lower bound of the Lipschitz constant L (A3) that a measured point holds.
 
-    ∇²F(ω_t) has the norm max(abs(λ_min), abs(λ_max)), and no two gradients of a ball differ by more than
+    ∇²F(ω_t) has the norm max(abs(λ_min), abs(λ_max)), and two gradients of a ball differ by at most
     L times their distance: the largest of both eigenvalues by size and of the pairs' quotients.
 
     >>> lipschitz_at({"smallest_eigenvalue": -7.0, "largest_eigenvalue": 2.0, "lipschitz": 3.0})
