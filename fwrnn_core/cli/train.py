@@ -99,10 +99,11 @@ def run(args: argparse.Namespace) -> int:
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
         from fwrnn_core.training.environment import resolve_device
+        from fwrnn_core.training.queue import missing
 
         # Also where there is nothing left to train, so that a typing error does not pass for one.
         resolve_device(args.device)
-        if _complete(configs[0].name):
+        if not missing(configs, args.stop_after):
             print(f"{configs[0].name} had its record already", file=sys.stderr)
         try:
             record = train(
@@ -137,14 +138,6 @@ def run(args: argparse.Namespace) -> int:
     if "interrupted" in states:
         return 130
     return 1 if states & {"failed", "diverged"} else 0
-
-
-def _complete(name: str) -> bool:
-    """Whether the run has a record that no further training would change."""
-    from fwrnn_core.training import records
-
-    path = records.path_of(name)
-    return path.exists() and records.read(path).status != "partial"
 
 
 def _where(name: str) -> str:

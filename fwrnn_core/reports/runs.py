@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fwrnn_core.evidence import Evidence
 from fwrnn_core.reports.names import label, method
-from fwrnn_core.training import Record, RunConfig, records
+from fwrnn_core.training import Record, RunConfig
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,8 @@ def recorded(configs: Sequence[RunConfig]) -> Recorded:
 
     A damaged record raises, a missing one does not; one of other settings counts as missing.
     """
-    found: list[Record | None] = []
-    for config in configs:
-        path = records.path_of(config.name)
-        record = records.read(path) if path.exists() else None
-        found.append(record if record is not None and record.config.id == config.id else None)
-    return Recorded(tuple(configs), tuple(found))
+    evidence = Evidence({config.name: config for config in configs})
+    return Recorded(tuple(configs), tuple(evidence.record(config.name) for config in configs))
 
 
 def progress(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -57,6 +58,18 @@ def rosenbrock(params: list[nn.Parameter]) -> Tensor:
 def matrix_parabola(params: list[nn.Parameter]) -> Tensor:
     target = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     return (params[0] @ params[0].T - target @ target.T).square().mean()
+
+
+def descend(
+    opt: FrankWolfe, schedule: Any, loss: Callable[[], Tensor], loops: int, inner_steps: int
+) -> None:
+    """So many whole loops of minibatch steps on a loss that is always the same."""
+    for _ in range(loops):
+        for _ in range(inner_steps):
+            opt.zero_grad()
+            loss().backward()
+            opt.step()
+        schedule.step()
 
 
 @pytest.mark.parametrize("outer", OUTERS)
@@ -118,12 +131,7 @@ def test_matrix_parabola(norm: Any) -> None:
     w = [nn.Parameter(torch.eye(2))]
     opt = FrankWolfe(w, lr=0.2, inner_steps=3, norm=norm, outer=None)
     schedule = torch.optim.lr_scheduler.ExponentialLR(opt, 0.98)
-    for _ in range(200):
-        for _ in range(3):
-            opt.zero_grad()
-            matrix_parabola(w).backward()
-            opt.step()
-        schedule.step()
+    descend(opt, schedule, lambda: matrix_parabola(w), 200, 3)
     assert matrix_parabola(w).item() < 1e-2
 
 
@@ -132,12 +140,7 @@ def test_rosenbrock(trajectory: str) -> None:
     w = [nn.Parameter(torch.tensor([-1.2, 1.0]))]
     opt = FrankWolfe(w, lr=0.05, inner_steps=2, trajectory=trajectory)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, 500)
-    for _ in range(500):
-        for _ in range(2):
-            opt.zero_grad()
-            rosenbrock(w).backward()
-            opt.step()
-        schedule.step()
+    descend(opt, schedule, lambda: rosenbrock(w), 500, 2)
     assert rosenbrock(w).item() < 1e-2
 
 
