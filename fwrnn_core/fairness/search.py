@@ -90,8 +90,8 @@ def draws_table() -> str:
 
 def outcome_table(evidence: Evidence, task: str) -> str:
     """What the search chose per method, or the best so far and how many trials are missing."""
-    setting = ["learning rate", "batch size", "decay", "radius δ"]
-    header = ["method", "done", "trial", *setting, "loss", "accuracy (%)"]
+    setting = ["rate", "batch", "decay", "δ"]
+    header = ["method", "done", "trial", *setting, "loss", "acc. (%)"]
     rows = []
     for method in fair.METHODS:
         found = trials(evidence, task, method)
