@@ -175,6 +175,18 @@ def test_a_new_record_makes_its_table_stale(project: Path) -> None:
     assert stale() == ["book/status"]
 
 
+def test_a_style_that_changed_makes_the_pages_stale(project: Path) -> None:
+    def content(**styles: str) -> str:
+        write_tree(project, {f"static/{name}.css": text for name, text in styles.items()})
+        config = SimpleNamespace(html_static_path=["static"])
+        extension.watch_static(SimpleNamespace(confdir=project), config)  # type: ignore[arg-type]
+        return config.fwrnn_static
+
+    before = content(one="a {}")
+    assert content(one="a {}") == before
+    assert content(one="b {}") != before
+
+
 def test_docstrings_of_either_form_are_read_as_google_s() -> None:
     lines = [
         "One run.",

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import html
 import json
 import os
@@ -138,6 +139,18 @@ def forge_url(remote: str) -> str | None:
     return f"https://{found[1]}/{found[2]}" if found else None
 
 
+def watch_static(app: Sphinx, config: Config) -> None:
+    """``config-inited``: a style or script that changed makes all pages stale.
+
+    Sphinx copies static files only while it writes a page, and a page names each by its content.
+    """
+    content = hashlib.sha256()
+    for folder in config.html_static_path:
+        for path in sorted(p for p in (Path(app.confdir) / folder).rglob("*") if p.is_file()):
+            content.update(path.name.encode() + path.read_bytes())
+    config.fwrnn_static = content.hexdigest()
+
+
 def write_doors(app: Sphinx, error: Exception | None) -> None:
     """``build-finished``: ``index.html`` leads to the first page, ``404.html`` back into the book.
 
@@ -166,7 +179,9 @@ def _fill(template: str, target: Path, values: dict[str, str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx calls this once."""
+    app.add_config_value("fwrnn_static", "", "html")
     app.connect("config-inited", find_repository)
+    app.connect("config-inited", watch_static)
     app.connect("source-read", show_executed)
     app.connect("doctree-read", follow_glue)
     app.connect("env-get-outdated", with_new_records)
