@@ -212,6 +212,19 @@ def test_parameters_of_ones_own_never_touch_the_copies_of_the_book(project: Path
     assert executed == [True] + [False] * 5
 
 
+def test_declared_parameters_are_those_that_papermill_sees() -> None:
+    import papermill
+
+    for name in batch.book_notebooks():
+        ours = parameters.declared(name)
+        theirs = papermill.inspect_notebook(str(paths.home() / name))
+        assert ours.keys() == theirs.keys(), name
+        for parameter, text in ours.items():
+            # papermill reads line by line: of a value over several lines it has the first.
+            if "\n" not in text:
+                assert text == str(theirs[parameter]["default"]), (name, parameter)
+
+
 def test_a_name_may_be_a_path_a_folder_or_bare(project: Path) -> None:
     for name in ("theory/a", "theory/b", "experiments/c", "ablations/a"):
         write_notebook(project / f"notebooks/{name}.ipynb", "K = 1")

@@ -14,6 +14,14 @@ from pathlib import Path
 from fwrnn_core import paths
 from fwrnn_core.errors import unknown
 
+# jsonschema compiles 39 grammars for internationalised addresses whenever it is imported (two
+# seconds); no notebook holds one, and it does without where the library is not installed.
+_START = """
+import sys
+sys.modules["rfc3987_syntax"] = None
+from jupyter_book.cli.main import main
+main()
+"""
 FORMATS = {"html": "_build/html/index.html", "singlehtml": "_build/singlehtml/index.html"}
 
 
@@ -27,8 +35,7 @@ def build(format: str = "html") -> Path | None:
     """Build the book from the executed copies; the page to open, or None when it failed."""
     check_format(format)
     root = paths.home()
-    start = "from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", str(root)]
+    command = [sys.executable, "-c", _START, "build", str(root)]
     command += ["--builder", format, "-W", "--keep-going", "-q"]
     with _alone(paths.build()):
         # Sphinx's progress is not of interest; its warnings go to standard error.
