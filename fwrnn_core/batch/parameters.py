@@ -71,14 +71,13 @@ def declared(notebook: str) -> dict[str, str]:
 
 def _assignments(source: str) -> Iterator[tuple[str, str]]:
     for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign):
-            targets = statement.targets
-        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets = [statement.target]
-        else:
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             continue
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         value = ast.get_source_segment(source, statement.value) or ""
-        yield from ((target.id, value) for target in targets if isinstance(target, ast.Name))
+        for target in targets:
+            if isinstance(target, ast.Name):
+                yield target.id, value
 
 
 def check(notebook: str, given: Mapping[str, Any], profile: str) -> dict[str, Any]:

@@ -309,7 +309,7 @@ class FrankWolfe(Optimizer):
     def _general_step(self, parts: list[inner.Part]) -> list[inner.Loop] | None:
         if self.process_group is None and not any(part.params for part in parts):
             return []
-        if not self._usable(gradients.measure(parts, self._rules.plain)):
+        if not self._usable(gradients.measure(parts, self._rules.simple)):
             if self.process_group is None:
                 return None
             parts = [inner.Part(group, [], []) for group in self.param_groups]

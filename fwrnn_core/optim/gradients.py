@@ -45,12 +45,12 @@ def collect(group: dict[str, Any], grad_scale: torch.Tensor | None) -> inner.Par
     return inner.Part(group, params, grads)
 
 
-def measure(parts: Sequence[inner.Part], plain: bool) -> list[float]:
+def measure(parts: Sequence[inner.Part], simple: bool) -> list[float]:
     """Give every part the 2-norms of its gradients; all of them in one list.
 
-    ``plain`` allows the C kernels."""
+    ``simple`` allows the C kernels."""
     grads = [g for part in parts for g in part.grads]
-    kernels = native.library() if plain and native.fits(grads) else None
+    kernels = native.library() if simple and native.fits(grads) else None
     if kernels is None:
         values, divisors = walk.lengths(grads)
     else:

@@ -9,7 +9,7 @@ Per parameter the state holds ``anchor`` (ω_t), ``direction`` (R, with Δ_k = �
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from ctypes import CDLL
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.optim import distributed, native, walk
+from fwrnn_core.optim import distributed, native, tracking, walk
 from fwrnn_core.optim.adaptive import AdaptiveRadius
 from fwrnn_core.optim.balls import Ball, ball_for
 from fwrnn_core.optim.options import check_global, radius
@@ -61,9 +61,9 @@ class Rules:
     shared: bool  # Δ_K is averaged over workers
 
     @property
-    def plain(self) -> bool:
-        """Whether nothing but Algorithm 1 is asked for: what the C kernels do."""
-        return not self.record and not self.shared and type(self.solver) is VertexSteps
+    def simple(self) -> bool:
+        """Whether a lone worker takes the steps of Algorithm 1: what the C kernels do."""
+        return not self.shared and type(self.solver) is VertexSteps
 
 
 def make_rules(
@@ -110,7 +110,9 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
         begin(loop, rules.scope)
     for part in loop:
         part.group["inner_step"] = k
-    if loop[0].kernels is not None and walker.advance(loop, state, rules):
+    if loop[0].kernels is not None and (plans := walker.prepare(loop, state)) is not None:
+        tracking.before(loop, state, rules)
+        walker.advance(loop, plans, rules)
         return
     for part in loop:
         group = part.group
@@ -118,13 +120,12 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
         part.directions = [own["direction"] for own in part.own]
         if group["gradient_momentum"]:
             _average(part)
-        if k == 1 and "first_gradient" in rules.record:
-            _keep_first(part, state)
         if len(part.params) < len(group["params"]):
             present = set(part.params)
             part.idle = [p for p in active(group, state) if p not in present]
             if part.idle:
                 solver.rest([state[p]["direction"] for p in part.idle], k)
+    tracking.before(loop, state, rules)
     _turn(loop, rules, solver)
     scale = solver.mix(k).scale
     for part in loop:
@@ -172,17 +173,10 @@ def _average(part: Part) -> None:
     part.sizes = walk.lengths(part.grads)
 
 
-def _keep_first(part: Part, state: State) -> None:
-    """Gradients at ω_t; a parameter without one had a zero gradient there."""
-    for p in part.group["params"]:
-        state[p].pop("first_gradient", None)
-    for own, g in zip(part.own, part.grads, strict=True):
-        own["first_gradient"] = g.clone()
-
-
 def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
     """R_{k−1} → R_k for every ball."""
     group = loop[0].group
+    euclidean = group["norm"] == 2  # groups of one loop share it
     if rules.scope == "global":
         together = Part(group, [], [])
         for part in loop:
@@ -196,10 +190,11 @@ def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
     for part in loop:
         if not part.params:
             continue
-        if part.group["norm"] == 2 and type(solver) is VertexSteps and "gap" not in rules.record:
+        if euclidean and type(solver) is VertexSteps:
             # The common case in two fused calls; otherwise ball by ball.
-            step = solver.mix(part.group["inner_step"])
-            walk.add_unit_gradients(part.grads, part.sizes, part.directions, step)
+            walk.add_unit_gradients(
+                part.grads, part.sizes, part.directions, solver.mix(group["inner_step"])
+            )
             continue
         for j, own in enumerate(part.own):
             alone = Part(part.group, [], [part.grads[j]], own=[own])
@@ -210,17 +205,10 @@ def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
 
 def _turn_ball(ball: Ball, part: Part, rules: Rules, solver: Solver) -> None:
     """R_{k−1} → R_k for the tensors of ``part``, which share one ball."""
-    k, delta, sizes = part.group["inner_step"], part.group["loop_radius"], part.sizes.values
-    if "gap" in rules.record:
-        if getattr(ball, "p", None) == 2:
-            gap = delta * math.hypot(*sizes)
-        else:
-            gap = delta * float(ball.dual_norm(walk.gather(part.grads)))
-        if k > 1:
-            gap -= delta * solver.mix(k - 1).scale * walk.inner_product(part.directions, part.grads)
-        own = part.own[0]
-        own["gaps"] = [*(own.get("gaps", []) if k > 1 else []), gap]
-    solver.update(ball, part.grads, sizes, part.directions, k, delta)
+    k, delta = part.group["inner_step"], part.group["loop_radius"]
+    if "gap" in rules.record and part.group["norm"] != 2:
+        tracking.gap(ball, part, rules)
+    solver.update(ball, part.grads, part.sizes.values, part.directions, k, delta)
 
 
 def _move(part: Part, state: State, scale: float, k: int, trajectory: str) -> None:
@@ -257,8 +245,14 @@ def close(loop: Sequence[Part], state: State, rules: Rules) -> None:
     """Turn R into −Δ_K/δ, in place, and note what the loop did in every ball.
 
     Afterwards the parts hold all parameters that walked, and their directions."""
-    if loop[0].closed:
-        return
+    if not loop[0].closed:
+        _measure(loop, state, rules)
+    if rules.record:
+        tracking.close(loop, rules)
+
+
+def _measure(loop: Sequence[Part], state: State, rules: Rules) -> None:
+    """−Δ_K/δ of all that walked, and ‖Δ_K‖/δ of every ball; the C kernels do it on their way."""
     for part in loop:
         part.params = active(part.group, state)
         part.own = [state[p] for p in part.params]
@@ -272,10 +266,6 @@ def close(loop: Sequence[Part], state: State, rules: Rules) -> None:
         else:
             length = float(ball.norm(walk.gather(directions)))
         own[0]["agreement"] = length
-        if "gap" in rules.record:
-            own[0]["gap"] = own[0].pop("gaps", [])
-        if "angle" in rules.record:
-            own[0]["angle"] = _angle(directions, [o.get("first_gradient") for o in own])
 
 
 def balls(
@@ -289,16 +279,6 @@ def balls(
     elif every := [own for part in loop for own in part.own]:
         directions = [r for part in loop for r in part.directions]
         yield ball_for(loop[0].group["norm"], 1), every, directions
-
-
-def _angle(directions: list[Tensor], first: Collection[Tensor | None]) -> float:
-    """Degrees between Δ_K and −(first gradient); NaN where either is zero."""
-    pairs = [(r, g) for r, g in zip(directions, first, strict=True) if g is not None]
-    lengths = math.hypot(*walk.norms(directions)) * math.hypot(*walk.norms([g for _, g in pairs]))
-    if lengths == 0:
-        return math.nan
-    cosine = walk.inner_product([r for r, _ in pairs], [g for _, g in pairs]) / lengths
-    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
 
 
 def reset(part: Part) -> None:

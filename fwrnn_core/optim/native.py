@@ -48,6 +48,8 @@ def _load() -> ctypes.CDLL | None:
     pointer, count, real = ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_double
     library.walk_norms.argtypes = [count, pointer, pointer, pointer]
     library.walk_norms.restype = None
+    library.walk_products.argtypes = [count, pointer, pointer, pointer, pointer]
+    library.walk_products.restype = None
     library.walk_step.argtypes = [ctypes.c_int, ctypes.c_int, count, *[pointer] * 6, *[real] * 4]
     library.walk_step.restype = ctypes.c_int
     return library
@@ -87,6 +89,14 @@ def norms(kernels: ctypes.CDLL, tensors: Sequence[Tensor]) -> list[float]:
     out = array("d", bytes(8 * len(tensors)))
     g, n = _pointers(tensors), _sizes(tensors)
     kernels.walk_norms(len(g), g.buffer_info()[0], n.buffer_info()[0], out.buffer_info()[0])
+    return out.tolist()
+
+
+def products(kernels: ctypes.CDLL, a: Sequence[Tensor], b: Sequence[Tensor]) -> list[float]:
+    """⟨a, b⟩ of pairs of tensors that :func:`fits`, summed in double."""
+    out = array("d", bytes(8 * len(a)))
+    arrays = _pointers(a), _pointers(b), _sizes(a), out
+    kernels.walk_products(len(a), *(x.buffer_info()[0] for x in arrays))
     return out.tolist()
 
 
@@ -132,19 +142,27 @@ class Walker:
     def __init__(self) -> None:
         self._plans: dict[int, Plan] = {}
 
-    def advance(self, loop: Sequence[inner.Part], state: inner.State, rules: inner.Rules) -> bool:
-        """What ``inner.advance`` and, after the K-th vertex, ``inner.close`` do; or False and
-        nothing done. The parts' gradients :func:`fits` already."""
+    def prepare(self, loop: Sequence[inner.Part], state: inner.State) -> list[Plan | None] | None:
+        """The plans of a step that the kernels can take, with the states and R of the parts filled
+        in (a part without gradients has no plan); None, and nothing begun, if they cannot.
+
+        The parts' gradients :func:`fits` already."""
         k = loop[0].group["inner_step"]
-        plans = []
-        for part in loop:
-            plan = self._plan(part, state, k) if part.params else None
-            if part.params and plan is None:
-                return False
-            plans.append(plan)
+        plans = [self._plan(part, state, k) if part.params else None for part in loop]
+        if any(part.params and plan is None for part, plan in zip(loop, plans, strict=True)):
+            return None
+        for part, plan in zip(loop, plans, strict=True):
+            if plan is not None:
+                part.own, part.directions = plan.own, plan.directions
+        return plans
+
+    def advance(
+        self, loop: Sequence[inner.Part], plans: Sequence[Plan | None], rules: inner.Rules
+    ) -> None:
+        """What ``inner.advance`` and, after the K-th vertex, ``inner.close`` do."""
         assert rules.solver is not None
-        step = rules.solver.mix(k)
-        last = k >= loop[0].group["inner_steps"]
+        k = loop[0].group["inner_step"]
+        step, last = rules.solver.mix(k), k >= loop[0].group["inner_steps"]
         sizes = [n for part in loop for n in part.sizes.values]
         total = math.hypot(*sizes) if rules.scope == "global" else None
         lengths: list[float] = []
@@ -154,14 +172,15 @@ class Walker:
             lengths += _run(part, plan, k, step, rules.trajectory, total)
             plan.k = k
             self._plans[id(part.group)] = plan
-            part.own, part.directions, part.closed = plan.own, plan.directions, last
+            part.closed = last
+            if k == 1:
+                _activate(plan)
         if last:
             if total is not None:
                 lengths = [math.hypot(*lengths)] * len(lengths)
             every = [own for part in loop for own in part.own]
             for own, length in zip(every, lengths, strict=True):
                 own["agreement"] = length
-        return True
 
     def repeat(self, part: inner.Part, state: inner.State, rules: inner.Rules) -> bool:
         """A whole step of a lone group, gradients measured and walked in one call, if it is a step
@@ -169,7 +188,9 @@ class Walker:
 
         A gradient that is not finite is none: the general path has the words for it."""
         group, kernels, plan = part.group, library(), self._plans.get(id(part.group))
-        if plan is None or kernels is None or rules.scope != "tensor" or not rules.plain:
+        if plan is None or kernels is None or rules.scope != "tensor" or rules.record:
+            return False
+        if not rules.simple:
             return False
         if group["norm"] != 2 or group["gradient_momentum"] or not fits(part.grads):
             return False
@@ -189,8 +210,7 @@ class Walker:
         plan.k = group["inner_step"] = k
         part.own, part.directions, part.closed = plan.own, plan.directions, k >= last
         if k == 1:
-            for own in plan.own:
-                own["active"] = True
+            _activate(plan)
         if part.closed:
             for own, length in zip(plan.own, lengths, strict=True):
                 own["agreement"] = length
@@ -210,7 +230,6 @@ class Walker:
                 return None
         else:
             for p, o in zip(part.params, own, strict=True):
-                o["active"] = True
                 if "direction" not in o:
                     o["direction"] = torch.empty_like(p)
                 if group["inner_steps"] > 1 and "anchor" not in o:
@@ -223,6 +242,11 @@ class Walker:
         where = _pointers(directions), _pointers(anchors), _pointers(part.params)
         inner_steps = group["inner_steps"]
         return Plan(k - 1, inner_steps, part.params, own, directions, *where, _sizes(part.params))
+
+
+def _activate(plan: Plan) -> None:
+    for own in plan.own:
+        own["active"] = True
 
 
 def _run(

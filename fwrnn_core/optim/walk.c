@@ -10,19 +10,27 @@ typedef ptrdiff_t idx;
 enum { LANES = 16 };
 enum { FIRST, PAPER, RELEASED, LAST, ONLY };
 
-static double norm(const float *g, idx n) {
+static double product(const float *a, const float *b, idx n) {
     double sum[LANES] = {0};
     idx i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) sum[j] += (double)g[i + j] * g[i + j];
-    for (; i < n; i++) sum[0] += (double)g[i] * g[i];
+        for (int j = 0; j < LANES; j++) sum[j] += (double)a[i + j] * b[i + j];
+    for (; i < n; i++) sum[0] += (double)a[i] * b[i];
     for (int j = 1; j < LANES; j++) sum[0] += sum[j];
-    return sqrt(sum[0]);
+    return sum[0];
 }
+
+static double norm(const float *g, idx n) { return sqrt(product(g, g, n)); }
 
 /* out[t] = |g[t]|_2; not finite exactly where an entry is not. */
 void walk_norms(idx count, const float *const *g, const idx *size, double *out) {
     for (idx t = 0; t < count; t++) out[t] = norm(g[t], size[t]);
+}
+
+/* out[t] = <a[t], b[t]>, summed in double. */
+void walk_products(idx count, const float *const *a, const float *const *b, const idx *size,
+                   double *out) {
+    for (idx t = 0; t < count; t++) out[t] = product(a[t], b[t], size[t]);
 }
 
 /* A step of `count` tensors: g gradient, r direction, a anchor (unused in ONLY), w weight.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fwrnn_core.optim import native
 from fwrnn_core.optim.balls import Ball, PBall
 from fwrnn_core.optim.schedule import Mix
 
@@ -104,9 +105,17 @@ def safe(norm: float) -> bool:
     return _SAFE_LOW < norm < _SAFE_HIGH
 
 
-def inner_product(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """⟨a, b⟩ over lists of tensors, the products summed in their own dtype."""
-    return float(sum((x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)))
+def inner_products(a: Sequence[Tensor], b: Sequence[Tensor]) -> list[float]:
+    """⟨a, b⟩ of every pair of tensors, summed in double.
+
+    >>> inner_products([torch.tensor([1.0, 2.0])], [torch.tensor([3.0, 4.0])])
+    [11.0]
+    """
+    kernels = native.library()
+    if kernels is not None and native.fits(a) and native.fits(b):
+        return native.products(kernels, a, b)
+    found = [(x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)]
+    return torch.stack(found).tolist() if found else []
 
 
 def add_unit_gradients(

@@ -112,7 +112,7 @@ def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: floa
     ]
     if predicted is None:
         predicted = sum(
-            delta * walk.inner_product([r], [opt.state[p]["first_gradient"]])
+            delta * walk.inner_products([r], [opt.state[p]["first_gradient"]])[0]
             for p, r, delta in moves
             if "first_gradient" in opt.state[p]
         )

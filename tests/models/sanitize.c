@@ -32,6 +32,11 @@ int indrnn_recur_backward(idx, idx, idx, idx, const float *, idx, const float *,
 int indrnn_combine(idx, idx, idx, idx, const float *, const float *, const float *, const float *,
                    float *);
 
+void walk_norms(idx, const float *const *, const idx *, double *);
+void walk_products(idx, const float *const *, const float *const *, const idx *, double *);
+int walk_step(int, int, idx, const float *const *, float *const *, float *const *, float *const *,
+              const idx *, double *, double, double, double, double);
+
 static float *filled(idx n) {
     float *p = malloc(sizeof(float) * n);
     for (idx i = 0; i < n; i++) p[i] = (float)rand() / (float)RAND_MAX - 0.5f;
@@ -95,6 +100,25 @@ static void independent(idx threads, idx T, idx N, idx H, int own_mask) {
     free(sums);
 }
 
+static void walk(int kind, int measured) {
+    enum { COUNT = 4 };
+    const idx size[COUNT] = {1, 0, 16, 37};
+    float *g[COUNT], *r[COUNT], *a[COUNT], *w[COUNT];
+    double length[COUNT];
+    for (int t = 0; t < COUNT; t++) {
+        const idx n = size[t];
+        g[t] = filled(n), r[t] = filled(n), a[t] = filled(n), w[t] = filled(n);
+    }
+    const float *const *read = (const float *const *)g;
+    walk_norms(COUNT, read, size, length);
+    if (!walk_step(kind, measured, COUNT, read, r, a, w, size, length, 1, 0.5, -0.1, 0.2)) exit(3);
+    walk_products(COUNT, read, (const float *const *)r, size, length);
+    for (int t = 0; t < COUNT; t++) {
+        if (!isfinite(length[t])) exit(2);
+        check(g[t], size[t]), check(r[t], size[t]), check(a[t], size[t]), check(w[t], size[t]);
+    }
+}
+
 int main(void) {
     const idx sizes[][4] = {
         {1, 1, 1, 1}, {2, 3, 40, 5}, {5, 13, 9, 33}, {3, 67, 1, 16}, {7, 9, 2, 80}};
@@ -103,6 +127,7 @@ int main(void) {
         for (int k = 0; k < 8; k++) gated(1 + (k & 1), s[0], s[1], s[2], s[3], k >> 1 & 1, k >> 2);
         for (int k = 0; k < 4; k++) independent(1 + (k & 1), s[0], s[1], s[3], k >> 1);
     }
+    for (int k = 0; k < 10; k++) walk(k / 2, k % 2);
     puts("clean");
     return 0;
 }

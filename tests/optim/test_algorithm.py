@@ -321,6 +321,47 @@ def test_agreement_of_aligned_and_of_orthogonal_vertices() -> None:
     assert opt.agreement().tolist() == pytest.approx([1.0, 0.5])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+@pytest.mark.parametrize("norm", [1, 2, 3, math.inf])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("trajectory", ["paper", "released"])
+@pytest.mark.parametrize("late", [False, True])
+def test_gaps_and_angles_are_what_they_are_defined_as(
+    dtype: torch.dtype, norm: Any, scope: str, trajectory: str, late: bool
+) -> None:
+    generator, inner_steps, delta = torch.Generator().manual_seed(0), 4, 0.3
+    shapes = [(3, 4), (5,)]
+    params = [nn.Parameter(torch.zeros(s, dtype=dtype)) for s in shapes]
+    opt = FrankWolfe(
+        params, radius=delta, inner_steps=inner_steps, norm=norm, scope=scope,
+        trajectory=trajectory, track=["gap", "angle"],
+    )  # fmt: skip
+    for loop in range(3):
+        grads = torch.randn(inner_steps, 17, dtype=dtype, generator=generator)
+        if late:
+            grads[loop, 12:] = 0  # the second tensor has no gradient in one of the steps
+        for g in grads:
+            params[0].grad = g[:12].view(3, 4)
+            params[1].grad = g[12:] if g[12:].any() else None
+            opt.step()
+        balls = [slice(0, 17)] if scope == "global" else [slice(0, 12), slice(12, 17)]
+        found = opt.diagnostics()
+        for ball, gaps, angle in zip(balls, found["gap"], found["angle"], strict=True):
+            walk, expected = torch.zeros_like(grads[0, ball]), []
+            for k, g in enumerate(grads[:, ball], start=1):
+                vertex = lmo(g, delta, norm)
+                if g.any():
+                    expected.append(float((walk - vertex) @ g))
+                walk = walk + (vertex - walk) / k
+            assert gaps == pytest.approx(expected, rel=1e-5, abs=1e-6)
+            first = -grads[0, ball]
+            cosine = float(walk @ first / (walk.norm() * first.norm()))
+            if first.any():
+                assert angle == pytest.approx(math.degrees(math.acos(cosine)), rel=1e-4)
+            else:
+                assert math.isnan(angle)
+
+
 def test_angle_between_the_walk_and_the_first_gradient() -> None:
     w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
     opt = FrankWolfe([w], inner_steps=2, track=["angle"])

@@ -54,6 +54,38 @@ def test_both_paths_agree(
 
 
 @needs_c
+@pytest.mark.parametrize("inner_steps", [1, 5])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("late", [False, True])
+def test_tracking_changes_no_bit_of_the_walk(inner_steps: int, scope: str, late: bool) -> None:
+    options = {"inner_steps": inner_steps, "scope": scope}
+    plain = trained("c", late, **options)
+    tracked = trained("c", late, track=("gap", "angle"), **options)
+    assert all(torch.equal(a, b) for a, b in zip(plain, tracked, strict=True))
+
+
+@needs_c
+def test_a_group_that_the_kernels_cannot_walk_leaves_the_others_whole() -> None:
+    """With one ball around both, the momentum of the second takes the first off the kernels too,
+    before anything of its loop has begun."""
+
+    def walked(backend: str) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        params = [nn.Parameter(torch.randn(s, generator=generator)) for s in ((5, 4), (7,))]
+        groups = [{"params": [params[0]]}, {"params": [params[1]], "gradient_momentum": 0.5}]
+        opt = FrankWolfe(groups, scope="global", lr=0.01, inner_steps=3)
+        with use_backend(backend):
+            for _ in range(7):
+                for p in params:
+                    p.grad = torch.randn(p.shape, generator=generator)
+                opt.step()
+        return [p.detach() for p in params]
+
+    for a, b in zip(walked("c"), walked("torch"), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@needs_c
 @pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e30, 1e37])
 def test_gradients_of_any_size(scale: float) -> None:
     usual = trained("c", outer=torch.optim.SGD)

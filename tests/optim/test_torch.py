@@ -14,6 +14,7 @@ from torch.optim import lr_scheduler
 
 from fwrnn_core import FrankWolfe, lmo
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.models.kernels import use_backend
 from fwrnn_core.optim import NonFiniteGradient
 
 
@@ -463,19 +464,23 @@ def test_tensor_and_global_scope_agree_on_one_tensor() -> None:
 
 
 @pytest.mark.parametrize("norm", [2, math.inf])
-def test_fused_step_equals_the_ball_by_ball_loop(norm: Any) -> None:
-    """The fused path for p = 2 against the general one, which tracking gaps takes."""
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_fused_step_equals_a_step_for_every_tensor(norm: Any, backend: str) -> None:
+    """All tensors in one optimizer, whose balls are walked together, and one optimizer for each."""
     shapes, generator = [(3, 4), (4,), ()], torch.Generator().manual_seed(0)
     start = [torch.randn(s, generator=generator) for s in shapes]
     gradients = [[torch.randn(s, generator=generator) for s in shapes] for _ in range(12)]
     results = []
-    for track in ((), ("gap",)):
+    for split in (False, True):
         params = [nn.Parameter(w.clone()) for w in start]
-        opt = FrankWolfe(params, lr=0.01, inner_steps=4, norm=norm, track=track)
-        for step in gradients:
-            for p, g in zip(params, step, strict=True):
-                p.grad = g.clone()
-            opt.step()
+        groups = [[p] for p in params] if split else [params]
+        opts = [FrankWolfe(group, lr=0.01, inner_steps=4, norm=norm) for group in groups]
+        with use_backend(backend):
+            for step in gradients:
+                for p, g in zip(params, step, strict=True):
+                    p.grad = g.clone()
+                for opt in opts:
+                    opt.step()
         results.append(params)
     for p, q in zip(*results, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
