@@ -76,6 +76,20 @@ class ProjectedGradient:
     ``step_length`` α (weights per unit of gradient) is the plain method, whose steps vanish and
     explode with the gradient. ``None`` takes α_k = δ/(√k ‖g_k‖_2), the projected-subgradient step
     (Nesterov, Introductory Lectures on Convex Optimization, 2004, section 3.2.3), which does not.
+
+    Raises:
+        ConfigError: a step length that is not finite and positive.
+
+    A gradient of length 1 moves the walk by α, where Frank-Wolfe would go to the boundary:
+
+    >>> import torch
+    >>> from fwrnn_core import FrankWolfe
+    >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    >>> opt = FrankWolfe([w], radius=1.0, inner_steps=1, outer=None, solver=ProjectedGradient(0.5))
+    >>> w.grad = torch.tensor([0.0, 1.0])
+    >>> opt.step()
+    >>> w.tolist()
+    [3.0, 3.5]
     """
 
     step_length: float | None = None

@@ -33,6 +33,20 @@ class TrustRegion:
             (∇F(ω + hv) − ∇F(ω − hv))/2h from any closure, two evaluations per product; its loss
             must be deterministic (no dropout). ``"auto"`` takes the first where closure and model
             allow it (no recurrence with a hand-written backward), else the second.
+
+    Raises:
+        ConfigError: a tolerance outside (0, 1), an unknown ``hessian``.
+
+    On a quadratic whose minimum lies inside the ball, one step of two conjugate-gradient products
+    reaches it:
+
+    >>> from fwrnn_core import FrankWolfe
+    >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    >>> opt = FrankWolfe([w], radius=10.0, inner_steps=2, scope="global", outer=None,
+    ...                  solver=TrustRegion(tolerance=1e-6))
+    >>> loss = opt.step(lambda: w[0] ** 2 + 5 * w[1] ** 2)
+    >>> [round(x, 4) + 0.0 for x in w.tolist()]
+    [0.0, 0.0]
     """
 
     tolerance: float = 1e-2
