@@ -338,6 +338,8 @@ class Series:
         for side, word in ((1, "better"), (-1, "worse"), (0, "not told apart")):
             members = [f"*{self.label(s)}*" for s, its in sides.items() if its == side]
             many = f"{len(members)} settings are {word}"
+            if len(members) == len(others) > 1 and not side:
+                many = f"none of the {len(members)} others is told apart"
             said.append(many if len(members) > 2 else _predicate(members, word))
         first = (
             f"Compared with the base setting, *{base}*, by test accuracy over {seeds} seeds: "
