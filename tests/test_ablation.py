@@ -204,8 +204,11 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     link, take, same, worse, accuracy, _ = made.row()
     assert link == "{doc}`radius <ablations/radius>`"
     assert take == "`0.01`"
-    assert same.startswith("`0.1` (+24.97")
-    assert worse.startswith("`None` (+9.97")
+    assert same.startswith("`0.1` (+0.056 ± 0.503")
+    assert worse.startswith("`None` (+0.100 ± 0.001")
+    reading = made.series.reading()
+    assert "decides: *0.01* (−0.100 ± 0.001) is better" in reading
+    assert "*0.1* is better; *0.01* is worse." in made.series.brief()
     assert accuracy.startswith("71.03 ± ")
 
 

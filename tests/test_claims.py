@@ -229,7 +229,7 @@ def test_a_loss_that_swings():
     put(evidence.catalogue["b"], {"train_loss": [1.0, 0.5, 0.6, 0.2]})
     found = smooth.measure(evidence)
     assert found.value == pytest.approx(math.log2(0.4 / 0.1))
-    assert smooth.show(found.value) == "4.0 × the rises"
+    assert smooth.show(found.value) == "4.0 × as much climbing back"
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,12 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     assert row(costs, "LSTM, Adam")[1] == "not run yet"
     assert row(table, "LSTM, Adam")[1:3] == ["0 of 5", "not run yet"]
     words = fairness.reading(evidence, "har2")
-    assert "Better than Adam + clipping: Frank-Wolfe, K = 5 +1.80" in words
+    assert "Against Adam + clipping" in words
+    assert "- Better: Frank-Wolfe, K = 5 +1.80" in words
+    assert "no longer told apart" not in words, "p (Holm) is 0.002"
+    short = fairness.brief(evidence, "har2")
+    assert "1 better (Frank-Wolfe, K = 5), 1 not told apart (Adam), none worse" in short
+    assert short.endswith("10 not run yet.")
     assert "fwrnn train fair-search" in words
     _, ax = panel()
     fairness.draw_differences(ax, evidence, "har2")

@@ -22,10 +22,10 @@ ADVICE_RULE = (
     "takes the place of the default only if the 95 % interval of their paired difference in that "
     "loss leaves zero out. Otherwise the default stays: a difference within the noise is no reason "
     "to change anything. The others are *worse* where the interval of their difference from the "
-    "setting taken leaves zero out on the bad side. The test set decides nothing. Its accuracies "
-    "are those at the epoch of the lowest validation loss, ± half the width of a 95 % interval; in "
-    "brackets are the paired differences from the setting taken, in points. No interval is widened "
-    "for the number of comparisons."
+    "setting taken leaves zero out on the bad side. In brackets is that difference, in validation "
+    "loss (mean squared error; plus is worse), ± half the width of its 95 % interval. The test set "
+    "decides nothing: the accuracy shown is that of the setting taken, at the epoch of its lowest "
+    "validation loss. No interval is widened for the number of comparisons."
 )
 
 
@@ -71,17 +71,8 @@ class Decision:
     values: Mapping[str, str]
 
     def losses(self) -> dict[str, dict[int, float]]:
-        """Lowest validation loss by setting and seed; inf for a diverged run, so that a setting
-        with one is never taken."""
-        return {
-            setting: {
-                seed: float(np.nanmin(record.curve("validation_loss")))
-                if record.status == "complete"
-                else math.inf
-                for seed, record in self.series.records(setting).items()
-            }
-            for setting in self.values
-        }
+        """Lowest validation loss by setting and seed, as :meth:`Series.losses` has it."""
+        return {setting: self.series.losses(setting) for setting in self.values}
 
     @property
     def taken(self) -> str | None:
@@ -90,15 +81,15 @@ class Decision:
 
     def against_taken(self) -> dict[str, tuple[int, Paired]]:
         """Per other setting: 1 where its validation loss is told apart as worse than that of the
-        setting taken, or a run diverged, −1 as better, else 0; and its paired difference in test
-        accuracy."""
+        setting taken, or a run diverged, −1 as better, else 0; and its paired difference in that
+        loss."""
         taken, losses = self.taken, self.losses()
         if taken is None:
             return {}
         return {
             s: (
                 1 if math.inf in found.values() else paired(found, losses[taken]).side,
-                self.series.compare(s, taken),
+                paired(found, losses[taken]),
             )
             for s, found in losses.items()
             if s != taken and len(found) >= 2
@@ -129,7 +120,8 @@ class Decision:
 
     def _listed(self, settings: Mapping[str, Paired]) -> str:
         items = [
-            f"`{self.values[s]}` ({test if test.n else 'diverged'})" for s, test in settings.items()
+            f"`{self.values[s]}` ({test.rounded(3) if test.n else 'diverged'})"
+            for s, test in settings.items()
         ]
         return ";<br>".join(items) or "–"
 

@@ -7,6 +7,7 @@ records by a rule that is stated with them, so that a page says what its records
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +37,24 @@ RULE = (
     "of its mean difference (Student's t; ± is half its width) leaves zero out. The intervals are "
     "not widened for their number."
 )
+
+
+def _validated(record: Record) -> bool:
+    """Whether the record has a validation loss."""
+    kept = "validation_loss" in record.body["curves"]
+    return kept and bool(np.isfinite(record.curve("validation_loss")).any())
+
+
+def _predicate(members: Sequence[str], word: str) -> str:
+    """A clause about its subjects; empty without any.
+
+    >>> _predicate(["a"], "better"), _predicate(["a", "b"], "worse"), _predicate([], "worse")
+    ('a is better', 'a and b are worse', '')
+    """
+    if not members:
+        return ""
+    subjects = " and ".join(filter(None, [", ".join(members[:-1]), members[-1]]))
+    return f"{subjects} {'is' if len(members) == 1 else 'are'} {word}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,17 @@ class Series:
     def compare(self, setting: str, other: str | None = None) -> Paired:
         """Paired difference of a setting from another one (default: the base), in points."""
         return paired(self.accuracies(setting), self.accuracies(other or self.base))
+
+    def losses(self, setting: str) -> dict[int, float]:
+        """Lowest validation loss by seed; inf for a diverged run, so that a setting with one is
+        never the better one. Empty where no validation part was kept."""
+        return {
+            seed: float(np.nanmin(record.curve("validation_loss")))
+            if record.status == "complete"
+            else math.inf
+            for seed, record in self.records(setting).items()
+            if record.status != "complete" or _validated(record)
+        }
 
     # Figures
 
@@ -184,11 +214,12 @@ class Series:
         """Training loss over the epochs: mean of the seeds with their range; names at the ends."""
         order = list(settings or self.planned)
         # A setting keeps its look whichever others have been run.
-        for place, setting in enumerate(order):
+        looks = figures.looks([self.label(s) for s in order])
+        for setting in order:
             runs = [r for r in self.records(setting).values() if r.status == "complete"]
             if not runs:
                 continue
-            look = figures.LOOKS[place % len(figures.LOOKS)]
+            look = looks[self.label(setting)]
             drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
             epochs = np.arange(1, len(drawn.centre) + 1)
             ax.plot(
@@ -217,7 +248,7 @@ class Series:
             self.what,
             "seeds",
             "test accuracy (%)",
-            "less the base (points)",
+            "minus the base (points)",
             "updates",
             "agreement",
         ]
@@ -258,7 +289,9 @@ class Series:
         best = max(means, key=lambda s: means[s])
         parts.append(f"- Highest mean: {self.label(best)}, {means[best]:.2f} %.")
         if self.base in means:
-            parts += self._against_base([s for s in means if s != self.base])
+            others = [s for s in means if s != self.base]
+            parts += self._against_base(others)
+            parts += self._by_loss(others)
         parts += self._lost()
         if (noise := self.rounding()) is not None:
             parts.append(noise)
@@ -276,6 +309,43 @@ class Series:
         if undecided:
             lines.append(f"- Not told apart from {base}: {'; '.join(undecided)}.")
         return lines
+
+    def _by_loss(self, others: Iterable[str]) -> list[str]:
+        """The same by validation loss, which tells more apart: it is no count of right answers."""
+        base = self.losses(self.base)
+        tests = {s: paired(self.losses(s), base) for s in others}
+        tests = {s: t for s, t in tests.items() if t.n >= 2}
+        if not tests:
+            return []
+        shown = {s: f"*{self.label(s)}* ({t.rounded(3)})" for s, t in tests.items()}
+        said = [
+            _predicate([shown[s] for s, t in tests.items() if t.side == side], word)
+            for side, word in ((-1, "better"), (1, "worse"))
+        ]
+        return [
+            "- By the lowest validation loss, on which {doc}`/notebooks/settings` decides: "
+            f"{'; '.join(filter(None, said)) or 'none is told apart'}."
+        ]
+
+    def brief(self) -> str:
+        """The reading in two sentences, for the top of a page."""
+        others = [s for s in self.planned if s != self.base and len(self.accuracies(s)) >= 2]
+        base, seeds = self.label(self.base), len(self.accuracies(self.base))
+        if seeds < 2 or not others:
+            return f"Not enough runs yet to compare any setting with the base setting, {base}."
+        sides = {s: self.compare(s).side for s in others}
+        said = []
+        for side, word in ((1, "better"), (-1, "worse"), (0, "not told apart")):
+            members = [f"*{self.label(s)}*" for s, its in sides.items() if its == side]
+            many = f"{len(members)} settings are {word}"
+            if len(members) == len(others) > 1 and not side:
+                many = f"none of the {len(members)} others is told apart"
+            said.append(many if len(members) > 2 else _predicate(members, word))
+        first = (
+            f"Compared with the base setting, *{base}*, by test accuracy over {seeds} seeds: "
+            f"{'; '.join(filter(None, said))}."
+        )
+        return " ".join([first, *(line.removeprefix("- ") for line in self._by_loss(others))])
 
     def _lost(self) -> list[str]:
         lost = {s: len(self.records(s)) - len(self.accuracies(s)) for s in self.planned}

@@ -39,6 +39,13 @@ def mend_docstring(
     lines[:] = sections(lines)
 
 
+def skip_fields(
+    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any
+) -> bool | None:
+    """``autodoc-skip-member``: a named tuple's fields stand in its signature already."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def sections(lines: list[str]) -> list[str]:
     """Underlined sections of ``name : description`` lines in Google's form.
 

@@ -25,7 +25,7 @@ from fwrnn_core import paths
 from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import essence, read
 from fwrnn_core.book.assets import finish
-from fwrnn_core.book.autodoc import mend_docstring, mend_signature
+from fwrnn_core.book.autodoc import mend_docstring, mend_signature, skip_fields
 from fwrnn_core.book.onepage import add_widgets, move_page
 from fwrnn_core.book.sharing import describe_page
 from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable, with_new_records
@@ -190,6 +190,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Before napoleon.
     app.connect("autodoc-process-docstring", mend_docstring, priority=400)
     app.connect("autodoc-process-signature", mend_signature)
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("build-finished", write_doors, priority=800)
     app.connect("html-page-context", add_widgets)
     app.connect("build-finished", move_page, priority=850)

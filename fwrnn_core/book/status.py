@@ -108,7 +108,7 @@ class RecordsTable(Directive):
         for name in names:
             env.note_dependency(str(records.path_of(name)))
         found = [records.read(records.path_of(name)) for name in names]
-        rows = record_rows(found, experiments.catalogue())
+        rows = record_rows(found, experiments.planned())
         machines = _distinct(run.body["environment"]["processor"] for run in found)
         return [
             _table(RUNS, [_text(*row) for row in rows], "fwrnn-records"),

@@ -251,4 +251,4 @@ class Swing:
         return Measured(math.log2(rises[0] / rises[1]), _all_final(runs))
 
     def show(self, value: float) -> str:
-        return f"{2**value:.1f} × the rises"
+        return f"{2**value:.1f} × as much climbing back"

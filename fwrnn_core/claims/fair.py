@@ -199,8 +199,8 @@ class Otherwise:
     rule: Rule
     name: ClassVar[str] = "otherwise"
     words: ClassVar[str] = (
-        "where the figures begin with what was made equal, and in the rows on theory, the rule is "
-        "that of the published settings, on those runs"
+        "evidence under fair conditions that begins with what was made equal, and all of it on "
+        "theory, is judged by the claim's rule for the published settings, applied to those runs"
     )
 
     def names(self) -> tuple[str, ...]:

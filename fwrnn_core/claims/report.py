@@ -14,6 +14,9 @@ from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.reports.names import unbroken
 
+# Verdicts that are verbs, after a number above one.
+_PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -90,11 +93,17 @@ def summary(rows: Sequence[Row]) -> str:
     published = [r.published.verdict for r in rows if r.published is not None]
     fair = [r.fair.verdict for r in rows if r.fair is not None]
     words = {v: v.value for v in Verdict}
-    return (
-        f"{len(published)} claims are held against runs in the published settings: "
-        f"{_counted(published, words)}. {len(fair)} are held against runs under fair conditions: "
-        f"{_counted(fair, FAIR)}."
-    )
+    parts = []
+    if published:
+        claims = "claim is" if len(published) == 1 else "claims are"
+        parts.append(
+            f"{len(published)} {claims} tested in the published settings: "
+            f"{_counted(published, words)}."
+        )
+    if fair:
+        claims = "is" if len(fair) == 1 else "are"
+        parts.append(f"{len(fair)} {claims} tested under fair conditions: {_counted(fair, FAIR)}.")
+    return " ".join(parts)
 
 
 def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
@@ -102,7 +111,11 @@ def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
     waiting = sum(n for v, n in counts.items() if v.open)
     if waiting == len(verdicts):
         return "none can be judged yet"
-    judged = [f"{counts[v]} *{words[v]}*" for v in Verdict if counts[v] and not v.open]
+    judged = [
+        f"{counts[v]} *{_PLURAL.get(words[v], words[v]) if counts[v] > 1 else words[v]}*"
+        for v in Verdict
+        if counts[v] and not v.open
+    ]
     return ", ".join([*judged, f"{waiting} cannot be judged yet"] if waiting else judged)
 
 

@@ -42,7 +42,7 @@ def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Findi
         return Finding(so_far or "–", Verdict.UNDECIDED)
     if missing := len(coverage.names("missing")):
         there = len(coverage) - missing
-        text = f"{there} of {len(coverage)} runs there" if there else ""
+        text = f"{there} of {len(coverage)} runs recorded" if there else ""
         verdict = Verdict.UNFINISHED if there else Verdict.OPEN
         return Finding(_join(so_far, text) or "–", verdict)
     _, done, planned = min((coverage.runs[n] for n in partial), key=lambda run: run[1])
@@ -56,7 +56,8 @@ def _join(*parts: str) -> str:
 def _shown(comparison: Comparison, measured: Measured) -> str:
     if measured.value is None:
         return measured.note
-    return _join(comparison.show(measured.value), measured.note)
+    shown = comparison.show(measured.value)
+    return f"{shown} ({measured.note})" if measured.note else shown
 
 
 def _print(comparison: Comparison) -> str:

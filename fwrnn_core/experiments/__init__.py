@@ -48,6 +48,21 @@ def catalogue() -> dict[str, RunConfig]:
     return runs
 
 
+def planned() -> list[str]:
+    """Names of every run, also of those that follow from a search which is not complete yet.
+
+    >>> "fair/har2/final/adam/seed-1" in planned()
+    True
+    """
+    names = dict.fromkeys(catalogue())
+    for task, seeds in fair.SEEDS.items():
+        for method in fair.METHODS:
+            names |= {f"fair/{task}/final/{method}/seed-{s}": None for s in range(1, seeds + 1)}
+    for method in tuned.METHODS:
+        names |= {f"adding/tuned/final/{method}/seed-{s}": None for s in tuned.SEEDS}
+    return list(names)
+
+
 def _all() -> Iterable[RunConfig]:
     yield from published.runs()
     yield from tuned.runs()

@@ -73,7 +73,7 @@ def final_table(evidence: Evidence, task: str) -> str:
         "method",
         "seeds",
         "test accuracy (%)",
-        f"less {label(BASELINE)} (points)",
+        f"minus {label(BASELINE)} (points)",
         "p",
         "p (Holm)",
     ]
@@ -116,7 +116,10 @@ def cost_table(evidence: Evidence, task: str) -> str:
 def _median(records: Sequence[Record], x: str) -> str:
     """Median over the seeds, those that never get there counting as infinite."""
     median = float(np.median([first_reaching(r, x=x) for r in records]))
-    return f"{median:,.0f}" if math.isfinite(median) else "never"
+    if math.isfinite(median):
+        return f"{median:,.0f}"
+    some = any(math.isfinite(first_reaching(r)) for r in records)
+    return "not by most" if some else "never"
 
 
 def _p(value: float) -> str:
@@ -154,13 +157,36 @@ def reading(evidence: Evidence, task: str) -> str:
     if not tests:
         return f"{heading} Nothing can be compared with {label(BASELINE)} yet."
     groups = {
-        1: f"Better than {label(BASELINE)}",
-        0: "Not told apart from it",
-        -1: "Worse than it",
+        1: "Better",
+        0: "Not told apart",
+        -1: "Worse",
     }
-    parts = []
+    parts = [f"Against {label(BASELINE)}, in points of test accuracy:\n"]
     for side, words in groups.items():
         members = [f"{label(m)} {t}" for m, t in tests.items() if t.side == side]
         if members:
             parts.append(f"- {words}: {'; '.join(members)}.")
+    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    lost = [label(m) for m, t in tests.items() if t.side and adjusted[m] > 0.05]
+    if lost:
+        parts.append(
+            f"- Adjusted for the number of comparisons (Holm), no longer told apart at the 5 % "
+            f"level: {'; '.join(lost)}."
+        )
     return heading + "\n\n" + "\n".join(parts)
+
+
+def brief(evidence: Evidence, task: str) -> str:
+    """How many methods came out better and worse than the baseline, in one sentence."""
+    tests = {m: t for m, t in comparisons(evidence, task).items() if t.n >= 2}
+    waiting = len(fair.METHODS) - 1 - len(tests)
+    rest = f"; {waiting} not run yet" if waiting else ""
+    if not tests:
+        return f"On {TASKS[task]} no method has been compared with {label(BASELINE)} yet."
+    words = {1: "better", 0: "not told apart", -1: "worse"}
+    said = []
+    for side, text in words.items():
+        members = [label(m) for m, t in tests.items() if t.side == side]
+        named = f" ({'; '.join(members)})" if 0 < len(members) <= 3 else ""
+        said.append(f"{len(members) or 'none'} {text}{named}")
+    return f"On {TASKS[task]}, against {label(BASELINE)}: {', '.join(said)}{rest}."

@@ -22,9 +22,9 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
-def _half(low: float, high: float) -> str:
+def _half(low: float, high: float, digits: int = 2) -> str:
     """Half the width of an interval, to be set after its middle."""
-    return "" if math.isnan(low) else f" ± {(high - low) / 2:.2f}"
+    return "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
 
 
 class Estimate(NamedTuple):
@@ -50,7 +50,15 @@ class Paired(NamedTuple):
     n: int
 
     def __str__(self) -> str:
-        return f"{signed(self.difference)}{_half(self.low, self.high)}"
+        return self.rounded(2)
+
+    def rounded(self, digits: int) -> str:
+        """The difference and half the width of its interval.
+
+        >>> Paired(0.0123, 0.0111, 0.0135, 0.01, 3).rounded(4)
+        '+0.0123 ± 0.0012'
+        """
+        return f"{signed(self.difference, digits)}{_half(self.low, self.high, digits)}"
 
     @property
     def side(self) -> int:

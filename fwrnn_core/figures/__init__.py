@@ -3,7 +3,7 @@
 Colours come from Okabe and Ito's palette, which people with any kind of colour vision can tell
 apart; every colour has a line style and a marker of its own, so that a figure also reads in grey.
 Backgrounds are transparent and the page turns lightness around in dark mode. Curves are labelled
-at their ends, where the eye is, rather than in a legend.
+at their ends, where the eye is, rather than in a legend::
 
     from fwrnn_core import figures
     figures.use()

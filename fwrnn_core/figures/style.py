@@ -35,6 +35,7 @@ LOOKS = (
 METHODS = {
     "adam + clip": 4,
     "adam, clip": 4,
+    "adam, tbptt": 4,
     "adam": 1,
     "tbptt + frank-wolfe": 6,
     "tbptt": 4,
@@ -42,8 +43,15 @@ METHODS = {
     "gradient descent": 5,
     "normalised": 6,
     "frank-wolfe, k = 10": 3,
+    "frank-wolfe, k = 1, tbptt": 6,
     "frank-wolfe, k = 1": 2,
+    "frank-wolfe, k = 5, tbptt": 5,
+    "frank-wolfe, tbptt": 5,
     "frank-wolfe": 0,
+    # The same three where a figure is about Frank-Wolfe alone.
+    "k = 10": 3,
+    "k = 1": 2,
+    "k = 5": 0,
 }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Runs = Sequence[Record] | Recorded
+SMOOTH = 9  # epochs in the running mean of a long curve
 
 
 def rows(parts: Mapping[str, Recorded], *, height: float = 3.3) -> tuple[Figure, dict[str, Axes]]:
@@ -55,13 +56,29 @@ def note(ax: Axes, text: str) -> None:
 def draw(ax: Axes, runs: Runs, curve: str, x: str = "epoch") -> None:
     """One line per record: ``curve`` over ``x`` (a key of :data:`X_AXES`), labels at the ends.
 
-    Accuracies are drawn in per cent. Raises :class:`~fwrnn_core.errors.ConfigError` for another x.
+    Over more than 60 epochs the line is a running mean of :data:`SMOOTH` of them and a faint one
+    shows each. Accuracies are drawn in per cent. Raises
+    :class:`~fwrnn_core.errors.ConfigError` for another x.
     """
     _check(x)
     for record, line in _lines(ax, runs):
         values = record.curve(curve) * _scale(curve)
+        if len(values) > 60:
+            line(record.curve(x), values, faint=True)
+            values = running_mean(values, SMOOTH)
         line(record.curve(x), values)
     _finish(ax, runs, x, Y_AXES[curve])
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean over ``width`` neighbours, fewer at both ends, so that none is dropped.
+
+    >>> running_mean(np.array([0.0, 3.0, 6.0, 0.0]), 3).tolist()
+    [1.5, 3.0, 3.0, 3.0]
+    """
+    kernel = np.ones(min(width, len(values)))
+    counts = np.convolve(np.ones(len(values)), kernel, mode="same")
+    return np.asarray(np.convolve(values, kernel, mode="same") / counts)
 
 
 def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> None:
@@ -141,9 +158,18 @@ def _lines(ax: Axes, runs: Runs) -> Any:
         if record.status != "complete" and not common:
             text += f" ({record.epochs} of {record.config.epochs})"
 
-        def line(x: np.ndarray, y: np.ndarray, look: Any = look, text: str = text) -> None:
+        def line(
+            x: np.ndarray,
+            y: np.ndarray,
+            look: Any = look,
+            text: str = text,
+            faint: bool = False,
+        ) -> None:
+            if faint:
+                ax.plot(x, y, color=look.color, linewidth=0.5, alpha=0.3, label="_", zorder=1.5)
+                return
             style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
-            thin: dict[str, Any] = {"linewidth": 1.1, "markersize": 4} if len(y) > 60 else {}
+            thin: dict[str, Any] = {"linewidth": 1.3, "markersize": 4} if len(y) > 60 else {}
             ax.plot(x, y, label=text, markevery=max(1, len(y) // 8), **style, **thin)
 
         yield record, line

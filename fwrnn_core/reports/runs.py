@@ -121,7 +121,7 @@ def overall(verdicts: Sequence[str]) -> str:
     out.
 
     >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not finished"])
-    ('partly reproduced', 'not run to full length yet')
+    ('partly reproduced', 'open until its runs are complete')
     >>> overall(["reproduced", "undecided"]), overall(["not run yet", "not run yet"])
     ('reproduced', 'not run yet')
     """
@@ -129,7 +129,7 @@ def overall(verdicts: Sequence[str]) -> str:
     if found == {"not run yet"}:
         return "not run yet"
     if not found <= {"reproduced", "partly", "not reproduced"}:
-        return "not run to full length yet"
+        return "open until its runs are complete"
     if not found:
         return "undecided"
     return found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"

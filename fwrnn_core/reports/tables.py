@@ -56,7 +56,7 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
         "Method",
         "in print (%)",
         "re-run (%)",
-        "less print (points)",
+        "re-run minus print (points)",
         "epochs",
         "best at",
         "minutes",
