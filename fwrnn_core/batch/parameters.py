@@ -72,12 +72,12 @@ def declared(notebook: str) -> dict[str, str]:
 def _assignments(source: str) -> Iterator[tuple[str, str]]:
     for statement in ast.parse(source).body:
         if isinstance(statement, ast.Assign):
-            targets = statement.targets
+            targets, assigned = statement.targets, statement.value
         elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets = [statement.target]
+            targets, assigned = [statement.target], statement.value
         else:
             continue
-        value = ast.get_source_segment(source, statement.value) or ""
+        value = ast.get_source_segment(source, assigned) or ""
         yield from ((target.id, value) for target in targets if isinstance(target, ast.Name))
 
 
