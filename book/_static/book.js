@@ -2,7 +2,7 @@
 // The theme does this for code and tables, but only a while after the width has changed.
 const WIDE =
   ".bd-article :is(div.math, mjx-container[display=true], pre, .pst-scrollable-table-container), " +
-  ".cell_output .text_html";
+  ".bd-article figure, .cell_output .text_html";
 let planned = false;
 
 function markScrollable() {

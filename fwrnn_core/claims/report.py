@@ -64,13 +64,13 @@ def examine_all(claims: Iterable[Claim] = CLAIMS, evidence: Evidence | None = No
 
 
 def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
-    """Claim, the three kinds of evidence, verdict: a MyST table with links to the pages.
+    """Claim, verdict and the three kinds of evidence: a MyST table with links to the pages.
 
     It stands in a division of the class ``claims``, for the style sheet.
     ``numbers`` puts each claim's place in :data:`CLAIMS` in front, as in :func:`sources`; ``here``
     is the page that the table stands on, which it need not link to.
     """
-    header = ["Claim", "In print", "Re-run, published settings", "Fair conditions", "Verdict"]
+    header = ["Claim", "Verdict", "In print", "Re-run, published settings", "Fair conditions"]
     lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in rows:
         claim = row.claim
@@ -79,7 +79,7 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
             link = claim.where
         evidence = [f.text if f is not None else "–" for f in (row.published, row.fair)]
         start = f"{_number(claim)}. " if numbers else ""
-        cells = [f"{start}{claim.text} ({link})", claim.printed(), *evidence, row.verdict]
+        cells = [f"{start}{claim.text} ({link})", row.verdict, claim.printed(), *evidence]
         lines.append(unbroken(f"| {' | '.join(cells)} |"))
     return "\n".join([*lines, "````"])
 

@@ -6,12 +6,15 @@ catalogue's order, so that a page can say less when runs are missing, and never 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.training import Record, RunConfig
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 TASKS = {"har2": "HAR-2", "adding": "Adding"}
 #: What the last part of a run's name means to a reader.
@@ -118,8 +121,12 @@ def how_often(held: Iterable[bool], unit: str = "points") -> str:
 def number(value: float) -> str:
     """Two digits for small numbers, whole ones with their thousands apart for large.
 
-    >>> number(0.01234), number(-51820.7)
-    ('0.012', '−51,821')
+    >>> number(0.01234), number(-51820.7), number(6.9e-5), number(1481740)
+    ('0.012', '−51,821', '6.9·10⁻⁵', '1.5·10⁶')
     """
-    text = f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
+    if math.isfinite(value) and value and not 1e-4 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        text = f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+    else:
+        text = f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
     return text.replace("-", "−")

@@ -46,7 +46,11 @@ export function choice(store, spec) {
   const legend = element("legend", { class: "fwx-label" }, spec.label);
   const row = element("div", { class: "fwx-segments" }, inputs.flatMap((one) => one.node));
   const box = element("fieldset", { class: `fwx-field fwx-choice${spec.wide ? " fwx-wide" : ""}` }, legend, row);
-  if (spec.hint) box.append(element("span", { class: "fwx-hint" }, spec.hint));
+  if (spec.hint) {
+    const id = uniqueId("hint");
+    box.setAttribute("aria-describedby", id);
+    box.append(element("span", { class: "fwx-hint", id }, spec.hint));
+  }
   const refresh = () => {
     for (const { value, input } of inputs) input.checked = Object.is(value, store.get(spec.name));
   };

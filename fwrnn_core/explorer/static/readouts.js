@@ -11,7 +11,7 @@ import { methodStyles, progress } from "./outer-view.js";
 /** Method, steps, gradients and final loss of every trajectory; the lowest loss in bold. */
 export function makeTable() {
   const table = element("tbody");
-  const titles = ["Method", "Steps", "Gradients", "Loss"].map((t) => element("th", { scope: "col" }, t));
+  const titles = ["Method", "Steps", "Gradients", "Final loss"].map((t) => element("th", { scope: "col" }, t));
   const head = element("thead", {}, element("tr", {}, titles));
   const node = element("table", { class: "fwx-table" }, head, table);
   return { node, fill: (paths, styles) => fillTable(table, paths, styles) };

@@ -32,9 +32,9 @@ const OUTERS = [
 
 /** `spec()` is the spec of the surface in view, which sets the ranges of radius and rate. */
 export function makeSettings(store, spec) {
-  const number = (name, label, range, text, speak) =>
+  const number = (name, label, hint, range, text, speak) =>
     slider(store, {
-      name, label, text, speak, range,
+      name, label, hint, text, speak, range,
       read: () => store.get(name),
       write: (value) => ({ [name]: value }),
     });
@@ -47,18 +47,18 @@ export function makeSettings(store, spec) {
   const noiseSpoken = (v) => (v ? `${show(v, 2)} times a typical gradient` : "none");
   return {
     controls: [
-      number("radius", "Radius δ", span("radius"), (v) => show(v)),
-      number("inner_steps", "Inner steps K", fixed(1, 30, 1), String),
-      choice(store, { name: "norm", label: "Norm p of the ball", options: NORMS, wide: true }),
-      choice(store, { name: "step_size", label: "Step size γ", options: STEP_SIZES }),
-      choice(store, { name: "trajectory", label: "Trajectory", options: TRAJECTORIES }),
-      number("noise", "Gradient noise", fixed(0, 2, 0.05), noise, noiseSpoken),
+      number("radius", "Radius δ", "how far the loop may look", span("radius"), (v) => show(v)),
+      number("inner_steps", "Inner steps K", "gradients before each step", fixed(1, 30, 1), String),
+      choice(store, { name: "norm", label: "Norm p of the ball", hint: "its shape", options: NORMS, wide: true }),
+      choice(store, { name: "step_size", label: "Step size γ", hint: "weight of the newest vertex", options: STEP_SIZES }),
+      choice(store, { name: "trajectory", label: "Trajectory", hint: "Algorithm 1, or the authors’ code", options: TRAJECTORIES }),
+      number("noise", "Gradient noise", "new for every gradient", fixed(0, 2, 0.05), noise, noiseSpoken),
     ],
     outerControls: [
-      number("budget", "Gradient budget", fixed(10, 300, 10), String),
-      number("learning_rate", "Learning rate of gradient descent", span("learning_rate"), (v) => show(v)),
-      choice(store, { name: "schedule", label: "Radius over time", options: SCHEDULES }),
-      choice(store, { name: "outer", label: "Outer step of Frank-Wolfe", options: OUTERS }),
+      number("budget", "Gradient budget", "for each method", fixed(10, 300, 10), String),
+      number("learning_rate", "Learning rate of gradient descent", "the others take the radius δ", span("learning_rate"), (v) => show(v)),
+      choice(store, { name: "schedule", label: "Radius over time", hint: "constant, or shrinking with the step t", options: SCHEDULES }),
+      choice(store, { name: "outer", label: "Outer step of Frank-Wolfe", hint: "plain, or handed to Adam", options: OUTERS }),
     ],
     seedRow: makeSeed(store),
   };
