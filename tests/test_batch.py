@@ -159,6 +159,7 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
         (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
         (["broken"], "not a notebook"),
         (["python2"], "not valid Python"),
+        (["alpha", "--output", "notebooks/broken.ipynb/x"], "broken.ipynb/x: Not a directory"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_status_2(

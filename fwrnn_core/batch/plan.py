@@ -83,6 +83,6 @@ def last_run(output: Path) -> tuple[Stamp | None, float]:
     try:
         metadata = read(output)["metadata"]
         return metadata["fwrnn"]["stamp"], float(metadata["papermill"]["duration"])
-    except (FileNotFoundError, ConfigError, KeyError, TypeError, ValueError):
+    except (OSError, ConfigError, KeyError, TypeError, ValueError):
         # A copy that was torn or made by something else is no copy: it is made again.
         return None, float("inf")

@@ -53,6 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `fwrnn records | head` closes our standard output early; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        print(
+            f"fwrnn: out of memory ({str(error).splitlines()[0]}). Make the model or batch_size "
+            "smaller, or give another --device",
+            file=sys.stderr,
+        )
+        return 2
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the user's to mend.
         if not _below_home(error):
@@ -60,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = f"{error.filename}: {error.strerror}"
         print(f"fwrnn: {reason}; set FWRNN_HOME to keep data and runs elsewhere", file=sys.stderr)
         return 2
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether the machine or its accelerator refused memory: PyTorch raises RuntimeError for
+    both, of a type of its own for the accelerator only."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, MemoryError) or named or "can't allocate memory" in str(error)
 
 
 def _below_home(error: OSError) -> bool:

@@ -12,6 +12,24 @@ from fwrnn_core.errors import ConfigError
 # What the commands import and `pip install .` alone does not bring.
 EXTRA = ("jupyter_book", "nbformat", "papermill", "yaml")
 
+_RUN_EPILOG = """\
+examples:
+  fwrnn run --list                             which notebooks are stale, and why; runs nothing
+  fwrnn run har2                               one notebook, if anything that it reads has changed
+  fwrnn run har2 -p inner_steps 10 -p norm inf     with other parameters, in a folder of its own
+  fwrnn run notebooks/experiments --jobs 4     a folder of notebooks, side by side
+  fwrnn run har2 --profile paper               at full length: trains the runs that are missing
+
+Exit status: 0 all done; 1 a notebook failed (the others went on, and its copy is kept).
+"""
+_BOOK_EPILOG = """\
+examples:
+  fwrnn book                                   prints the page to open
+  fwrnn book --format singlehtml               the whole book as one page, to print or to send
+
+Exit status: 0 built; 1 a notebook failed or the build warned (it is strict).
+"""
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add ``run`` and ``book``."""
@@ -19,8 +37,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "run",
         help="execute notebooks with papermill",
         description="Execute notebooks, several side by side. What is up to date is not executed "
-        "again. With parameters of your own the copies go to a folder of their own, so that the "
-        "book's stay as they are.",
+        "again.\nWith parameters of your own the copies go to a folder of their own, so that the "
+        "book's\nstay as they are.",
+        epilog=_RUN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument(
         "notebooks",
@@ -46,6 +66,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "book",
         help="execute what is stale and build the book",
         description="Execute the notebooks of the book that are stale, then build it, strictly.",
+        epilog=_BOOK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     book.add_argument(
         "--format",
@@ -90,6 +112,8 @@ def run_notebooks(args: argparse.Namespace) -> int:
         args.output.resolve() if args.output else None,
         args.force,
     )
+    if args.output and not args.list:
+        _make(args.output)
     return _run(plans, args, dry=args.list)
 
 
@@ -112,6 +136,16 @@ def build_book(args: argparse.Namespace) -> int:
         return 1
     print(page)
     return 0
+
+
+def _make(folder: Path) -> None:
+    """Make the folder now: a worker that cannot write its copy would only say so at the end."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {folder}: {error.strerror}; give another folder") from None
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"--output {folder}: it cannot be written; give another folder")
 
 
 def _require_extra() -> None:

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from fwrnn_core.errors import ConfigError, RecordError, unknown
+from fwrnn_core.errors import ConfigError, RecordError
 
+_LISTED = "`fwrnn records` lists every run and its state"
 _RECORDS_EPILOG = """\
 examples:
   fwrnn records                      every run of the catalogue and its state
@@ -72,7 +73,7 @@ def list_records(args: argparse.Namespace) -> int:
         r for p in experiments.GROUPS.get(args.pattern, (args.pattern,)) for r in survey(p, runs)
     ]
     if not found:
-        raise _nothing("run", args.pattern, [*runs, *experiments.GROUPS])
+        raise experiments.nothing("run", args.pattern, [*runs, *experiments.GROUPS], _LISTED)
     rows = [r for r in found if args.state in (None, r.state)]
     if not rows:
         print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
@@ -121,12 +122,7 @@ def _stored(asked: Iterable[str]) -> list[str]:
             runs = experiments.catalogue()
             if any(fnmatchcase(n, p) for n in runs for p in patterns):
                 raise RecordError(f"{name!r} has no record yet; `fwrnn train {name!r}` makes one")
-            raise _nothing("record", name, [*records.names(), *experiments.GROUPS])
+            known = [*records.names(), *experiments.GROUPS]
+            raise experiments.nothing("record", name, known, _LISTED)
         names += found
     return names
-
-
-def _nothing(kind: str, name: str, known: Iterable[str]) -> ConfigError:
-    """The error for a name that stands for nothing, with the nearest names instead of all."""
-    short = str(unknown(kind, name, known)).partition(" Valid:")[0]
-    return ConfigError(f"{short} `fwrnn records` lists every run and its state")

@@ -93,16 +93,12 @@ def run(args: argparse.Namespace) -> int:
         for config in configs:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
         return 0
-    if args.jobs < 1:
-        raise ConfigError(f"--jobs = {args.jobs} is out of range; valid: >= 1")
+    _check(args)
     progress = not args.no_progress
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
-        from fwrnn_core.training.environment import resolve_device
         from fwrnn_core.training.queue import missing
 
-        # Also where there is nothing left to train, so that a typing error does not pass for one.
-        resolve_device(args.device)
         if not missing(configs, args.stop_after):
             print(f"{configs[0].name} had its record already", file=sys.stderr)
         try:
@@ -138,6 +134,18 @@ def run(args: argparse.Namespace) -> int:
     if "interrupted" in states:
         return 130
     return 1 if states & {"failed", "diverged"} else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse a mistake before the first run starts, and also where nothing is left to train."""
+    from fwrnn_core.training.environment import resolve_device
+
+    for option in ("jobs", "threads", "stop_after"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            flag = option.replace("_", "-")
+            raise ConfigError(f"--{flag} = {value} is out of range; valid: >= 1")
+    resolve_device(args.device)
 
 
 def _where(name: str) -> str:

@@ -75,6 +75,10 @@ def select(name: str) -> list[RunConfig]:
     """The runs that a name, a group (``table3``) or a shell pattern stands for, never empty.
 
     Raises :class:`~fwrnn_core.errors.ConfigError` with the nearest valid names.
+
+    >>> select("har2")
+    Traceback (most recent call last):
+    fwrnn_core.errors.ConfigError: 'har2' is a folder, no run; 'har2/*' is all that it holds
     """
     patterns = GROUPS.get(name, (name,))
     found = [c for n, c in catalogue().items() if any(fnmatchcase(n, p) for p in patterns)]
@@ -84,7 +88,15 @@ def select(name: str) -> list[RunConfig]:
             f"`fwrnn train {SEARCHES[name]}` first"
         )
     if not found:
-        error = unknown("run", name, [*catalogue(), *GROUPS])
-        short = str(error).partition(" Valid:")[0]
-        raise type(error)(f"{short} `fwrnn train --list '*'` lists every run")
+        raise nothing("run", name, [*catalogue(), *GROUPS], "`fwrnn train --list` lists every run")
     return found
+
+
+def nothing(kind: str, name: str, known: Iterable[str], listed: str) -> ConfigError:
+    """The error for a name that stands for nothing: the nearest of ``known``, which are too many
+    to list, and in ``listed`` what lists them."""
+    known, folder = list(known), name.rstrip("/") + "/"
+    if any(n.startswith(folder) for n in known):
+        return ConfigError(f"{name!r} is a folder, no {kind}; '{folder}*' is all that it holds")
+    near = str(unknown(kind, name, known)).partition(" Valid:")[0]
+    return ConfigError(f"{near} {listed}")

@@ -96,6 +96,12 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["records", "har2/publishd/adam"], ["'har2/published/adam'"]),
         (["train", "har2/published/adam", "--device", "cudda"], ["cudda"]),
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
+        # Also with several runs: one mistake is one sentence, not a failure of each of them.
+        (["train", "table3", "--device", "cudda"], ["device 'cudda' is not available here"]),
+        (["train", "table3", "--threads", "0"], ["--threads = 0"]),
+        (["train", "table3", "--stop-after", "0"], ["--stop-after = 0"]),
+        (["train", "har2"], ["'har2' is a folder, no run; 'har2/*'"]),
+        (["records", "har2/"], ["'har2/' is a folder, no run; 'har2/*'"]),
     ],
 )
 def test_mistakes_are_answered_with_a_sentence_and_status_2(arguments, words, capsys):
@@ -189,6 +195,24 @@ def test_an_error_of_ours_keeps_its_traceback(config, monkeypatch):
         main(["train", config(), "--no-progress"])
 
 
+def test_a_network_that_does_not_fit_into_memory_is_a_sentence(config, capsys):
+    # 10 TB of weights: refused by every allocator, nothing is touched.
+    path = config(model={"cell": "tanh", "hidden_size": 1_600_000})
+    assert main(["train", path, "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    assert "out of memory" in err
+    assert "batch_size" in err
+
+
+def test_another_runtime_error_is_ours_and_keeps_its_traceback(config, monkeypatch):
+    def broken(self):
+        raise RuntimeError("sizes of tensors do not match")
+
+    monkeypatch.setattr(Run, "_next_batch", broken)
+    with pytest.raises(RuntimeError, match="do not match"):
+        main(["train", config(), "--no-progress"])
+
+
 def test_runs_that_were_interrupted_are_not_reported_as_done(config, capsys, monkeypatch):
     outcomes = [queue.Outcome("a", "complete"), queue.Outcome("b", "interrupted")]
     monkeypatch.setattr(queue, "train_all", lambda *_, **__: outcomes)
@@ -215,7 +239,7 @@ def test_help_teaches_and_does_not_wait_for_torch():
     assert out.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("command", ["train", "records", "verify"])
+@pytest.mark.parametrize("command", ["train", "records", "verify", "run", "book"])
 def test_every_command_has_examples_in_its_help(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
