@@ -21,9 +21,14 @@ def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequen
     saved = state_dict.get("frank_wolfe")
     if saved is None or "outer" not in state_dict:
         raise ConfigError("not the state_dict of a FrankWolfe optimizer: no 'frank_wolfe' entry")
-    if saved["version"] != VERSION:
+    if saved.get("version") != VERSION:
         raise ConfigError(
-            f"optimizer state of version {saved['version']!r}, this package reads {VERSION}"
+            f"optimizer state of version {saved.get('version')!r}, this package reads {VERSION}"
+        )
+    if saved["outer"] != mine["outer"]:
+        raise ConfigError(
+            f"the state was saved with another kind of outer optimizer ({saved['outer']}, here "
+            f"{mine['outer']}; 'NoneType' is outer=None): build it with the same outer"
         )
     if len(saved["shapes"]) != len(mine["shapes"]):
         raise ConfigError(

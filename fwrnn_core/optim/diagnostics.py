@@ -51,6 +51,8 @@ def adapt(loop: Sequence[inner.Part], scope: str, rule: AdaptiveRadius, ratio: f
         return
     if rule.signal == "ratio":
         value = ratio
+    elif loop[0].group["inner_steps"] == 1:
+        return  # K was lowered since: a single vertex agrees with itself, nothing to steer by
     else:
         value = beyond_chance(sum(values) / len(values), loop[0].group["inner_steps"])
     for part in loop:

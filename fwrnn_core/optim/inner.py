@@ -112,11 +112,14 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
         part.group["inner_step"] = k
     if loop[0].kernels is not None and (plans := walker.prepare(loop, state)) is not None:
         tracking.before(loop, state, rules)
+        if complete(loop):
+            _forget(loop, state, rules.scope)
         walker.advance(loop, plans, rules)
         return
     for part in loop:
         group = part.group
-        part.own = join(part.params, state, group["inner_steps"])
+        # K may have been lowered in mid-loop: what has moved has an anchor to go back to.
+        part.own = join(part.params, state, max(k, group["inner_steps"]))
         part.directions = [own["direction"] for own in part.own]
         if group["gradient_momentum"]:
             _average(part)
@@ -129,7 +132,7 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
     _turn(loop, rules, solver)
     scale = solver.mix(k).scale
     for part in loop:
-        if part.group["inner_steps"] > 1:
+        if max(k, part.group["inner_steps"]) > 1:
             _move(part, state, scale, k, rules.trajectory)
 
 
@@ -260,12 +263,22 @@ def _measure(loop: Sequence[Part], state: State, rules: Rules) -> None:
         scale = rules.solver.mix(part.group["inner_step"]).scale if rules.solver else 1.0
         if scale != 1 and part.directions:
             torch._foreach_mul_(part.directions, scale)
+    _forget(loop, state, rules.scope)
     for ball, own, directions in balls(loop, rules.scope):
         if getattr(ball, "p", None) == 2:
             length = math.hypot(*walk.norms(directions))
         else:
             length = float(ball.norm(walk.gather(directions)))
         own[0]["agreement"] = length
+
+
+def _forget(loop: Sequence[Part], state: State, scope: str) -> None:
+    """Drop what an earlier loop noted of the one ball around all: it lies with whichever parameter
+    came first among those that walked then."""
+    if scope == "global":
+        for own in (state[p] for part in loop for p in part.group["params"] if p in state):
+            for key in ("agreement", "gap", "angle"):
+                own.pop(key, None)
 
 
 def balls(

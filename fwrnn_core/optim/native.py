@@ -235,8 +235,9 @@ class Walker:
                 if group["inner_steps"] > 1 and "anchor" not in o:
                     o["anchor"] = torch.empty_like(p)
         directions = [o["direction"] for o in own]
-        # With K = 1 the kernel reads no anchor.
-        anchors = [o["anchor"] for o in own] if group["inner_steps"] > 1 else directions
+        # With K = 1 the kernel reads no anchor, unless K was lowered in mid-loop.
+        anchored = max(k, group["inner_steps"]) > 1
+        anchors = [o["anchor"] for o in own] if anchored else directions
         if not (fits(directions) and fits(anchors)):
             return None
         where = _pointers(directions), _pointers(anchors), _pointers(part.params)

@@ -58,6 +58,11 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
                 f"a parameter of shape {tuple(p.shape)} is a DTensor: the balls need whole "
                 "tensors; use DistributedDataParallel or process_group instead of sharding"
             )
+        if getattr(p, "_is_flat_param", False):
+            raise ConfigError(
+                "a FlatParameter of FullyShardedDataParallel is a slice through many tensors: the "
+                "balls need whole ones; use DistributedDataParallel or process_group instead"
+            )
         if not p.is_floating_point():
             raise ConfigError(
                 f"a parameter of shape {tuple(p.shape)} has dtype {p.dtype}: the balls are defined "

@@ -78,8 +78,10 @@ def _their_view(group: dict[str, Any]) -> dict[str, Any]:
 def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer:
     lr = groups[0]["lr"]
     if not callable(factory):
+        # An optimizer prints all its groups.
+        given = factory if isinstance(factory, str) else type(factory).__name__
         raise ConfigError(
-            f"outer = {factory!r}: give an optimizer class or a callable (params, lr=…) that makes "
+            f"outer = {given!r}: give an optimizer class or a callable (params, lr=…) that makes "
             "one, such as torch.optim.Adam, or None"
         )
     if factory in (torch.optim.Adam, torch.optim.AdamW):

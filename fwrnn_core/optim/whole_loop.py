@@ -44,10 +44,15 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
     first = None
     finished: list[inner.Loop] | None = []
     for k in range(inner_steps):
-        with torch.enable_grad():
-            loss = closure()
-        first = loss if k == 0 else first
-        finished = opt._inner_step()
+        try:
+            with torch.enable_grad():
+                loss = closure()
+            first = loss if k == 0 else first
+            finished = opt._inner_step()
+        except BaseException:
+            # Whatever it was (a bad gradient, Ctrl-C), the next call finds ω_t and no loop.
+            _abandon(opt)
+            raise
         if finished is None:
             _abandon(opt)
             return first, []
@@ -138,6 +143,8 @@ def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: floa
 
 def number(loss: Any) -> float:
     """The value of a loss, whether a tensor with history or a plain number."""
+    if loss is None:
+        raise ConfigError("adaptive='ratio' compares losses: the closure must return its loss")
     return float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
 
 

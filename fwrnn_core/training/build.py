@@ -137,6 +137,19 @@ def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
         raise _option_error("model.options", model, config.options, error) from None
 
 
+def check_last_batch(config: RunConfig, model: nn.Module, data: Dataset) -> None:
+    """Refuse a split that leaves a model with batch normalisation one row to train on."""
+    total = len(data.y_train)
+    alone = total % config.batch_size == 1 or config.batch_size == 1
+    # RecurrentNet normalises its last state, [N, H]; IndRNN has N * T rows.
+    if alone and isinstance(getattr(model, "norm", None), nn.BatchNorm1d):
+        raise ConfigError(
+            f"batch_size = {config.batch_size} leaves 1 of the {total} training examples of "
+            f"{data.name} to a minibatch of its own, and batch normalisation needs two; give "
+            "another batch_size"
+        )
+
+
 def build_loss(config: ModelConfig, data: Dataset) -> Callable[[Tensor, Tensor], Tensor]:
     """Squared error for regression and sigmoid heads, cross-entropy for classes."""
     if data.task == "multiclass":

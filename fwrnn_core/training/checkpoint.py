@@ -53,7 +53,10 @@ def load(path: Path, run_id: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         raise RecordError(f"{path}: not a checkpoint of this project. {way_out}") from None
     if schema != SCHEMA:
-        raise RecordError(f"{path}: checkpoint of schema {schema}, this version reads {SCHEMA}")
+        raise RecordError(
+            f"{path}: checkpoint of schema {schema}, this version reads {SCHEMA}. Use the package "
+            f"version that wrote it. {way_out}"
+        )
     if owner != run_id:
         raise RecordError(f"{path}: checkpoint of run {owner}, not {run_id}. {way_out}")
     if hashlib.sha256(payload).hexdigest() != digest:

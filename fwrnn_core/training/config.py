@@ -161,7 +161,15 @@ class OptimizerConfig:
         _require(ok, "optimizer.weight_decay", self.weight_decay, "a finite number >= 0")
         _positive("optimizer.clip_value", self.clip_value, optional=True)
         _positive("optimizer.clip_norm", self.clip_norm, optional=True)
+        if self.outer == "nesterov" and self.name == "frank-wolfe":
+            what = 'with outer="nesterov", optimizer.momentum'
+            _require(self.momentum > 0, what, self.momentum, "0 < momentum < 1")
         _mapping("optimizer.options", self.options)
+        if self.options and self.name != "frank-wolfe":
+            raise ConfigError(
+                f"optimizer.options = {dict(self.options)!r} are keywords of FrankWolfe; "
+                f"optimizer.name = {self.name!r} takes none"
+            )
 
 
 Evaluation = Literal["eval", "published-code"]

@@ -73,6 +73,7 @@ class Run:
         self.data, self.validation = build.build_data(config)
         with build.seeded(build.derive_seed(config.seed, "init"), self.device):
             self.model: nn.Module = build.build_model(config.model, self.data).to(self.device)
+        build.check_last_batch(config, self.model, self.data)
         self.loss_fn = build.build_loss(config.model, self.data)
         self.head = build.head_of(config.model, self.data)
         self.optimizer = build.build_optimizer(config, self.model)

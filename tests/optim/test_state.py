@@ -191,7 +191,9 @@ def test_a_state_of_other_parameters_is_refused_and_nothing_changes() -> None:
     refuse(FrankWolfe(params[::-1]), "same order")
     refuse(FrankWolfe([{"params": params[:2]}, {"params": params[2:]}]), "1 parameter groups")
     refuse(FrankWolfe(params, trajectory="released"), "trajectory = 'paper'")
-    refuse(FrankWolfe(params, outer=torch.optim.SGD), "outer = 'Adam'")
+    refuse(
+        FrankWolfe(params, outer=torch.optim.SGD), "another kind of outer optimizer (Adam, here SGD"
+    )
     refuse(FrankWolfe(params), "no 'frank_wolfe' entry", torch.optim.Adam(params).state_dict())
     newer = {**saved, "frank_wolfe": {**saved["frank_wolfe"], "version": 99}}
     refuse(FrankWolfe(params), "version 99", newer)

@@ -26,6 +26,8 @@ from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunCon
         (lambda: OptimizerConfig(weight_decay=math.inf), ["weight_decay", "inf"]),
         (lambda: OptimizerConfig(weight_decay="some"), ["weight_decay", "'some'"]),
         (lambda: OptimizerConfig(momentum="much"), ["momentum", "'much'"]),
+        (lambda: OptimizerConfig(outer="nesterov"), ["momentum", "0.0", "0 < momentum"]),
+        (lambda: OptimizerConfig("adam", options={"track": "gap"}), ["track", "'adam'", "none"]),
         (lambda: OptimizerConfig(options=5), ["optimizer.options", "5", "mapping"]),
         (lambda: ModelConfig(options="abc"), ["model.options", "'abc'"]),
         (lambda: DataConfig(options=[1]), ["data.options", "[1]"]),

@@ -28,6 +28,7 @@ from fwrnn_core.training import (
     train,
 )
 
+BATCH_NORM = ModelConfig("tanh", 8, options={"batch_norm": True})
 RELEASED = OptimizerConfig(lr=1e-2, inner_steps=3, trajectory="released")
 VARIANTS = {
     "frank-wolfe in mid-loop": small(),
@@ -164,6 +165,7 @@ def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
         ({"tbptt": 13}, "tbptt = 13 exceeds the 12"),
         ({"model": ModelConfig("tanh", 8, options={"colour": 1})}, "colour"),
         ({"model": ModelConfig("tanh", 8, options={"hed": "linear"})}, "'hed'.*'head'"),
+        ({"model": BATCH_NORM, "batch_size": 53}, "leaves 1 of the 160 .*needs two"),
         ({"optimizer": OptimizerConfig(options={"trak": ["gap"]})}, "'trak'.*'track'"),
         ({"optimizer": OptimizerConfig(options={"adaptive": "ratio"})}, r"step\(closure\)"),
     ],
