@@ -1,4 +1,4 @@
-"""What users do in the middle of things: interrupt, lower K, freeze a weight, load another state."""
+"""What users do in the middle of things: interrupt, lower K, freeze a weight, load a state."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def test_a_closure_that_raises_leaves_the_weights_and_may_be_called_again(error:
 
     with pytest.raises(error):
         opt.step(closure)
-    assert torch.equal(w, torch.ones(4)) and opt.inner_step == 0
+    assert torch.equal(w, torch.ones(4))
+    assert opt.inner_step == 0
     opt.step(closure)
     assert float(w.detach().norm()) == pytest.approx(2 - 0.1, rel=1e-3)
 
@@ -79,7 +80,8 @@ def test_a_nonfinite_gradient_in_a_closure_leaves_the_weights() -> None:
 
     with pytest.raises(ArithmeticError):
         opt.step(closure)
-    assert torch.equal(w, torch.ones(4)) and opt.inner_step == 0
+    assert torch.equal(w, torch.ones(4))
+    assert opt.inner_step == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
