@@ -155,6 +155,14 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     assert "1 better (Frank-Wolfe, K = 5), 1 not told apart (Adam), none worse" in short
     assert short.endswith("10 not run yet.")
     assert "fwrnn train fair-search" in words
+    finish_search("har2", "fw-k1")
+    finish("har2", "fw-k1", [0.91, 0.935, 0.925, 0.948, 0.942])  # p = 0.046, of three
+    one_of_two = fairness.brief(Evidence(), "har2")
+    assert "2 better (Frank-Wolfe, K = 1; Frank-Wolfe, K = 5)" in one_of_two
+    assert one_of_two.endswith("(Holm), told apart: Frank-Wolfe, K = 5.")
+    assert "no longer told apart at the 5 % level: Frank-Wolfe, K = 1." in fairness.reading(
+        Evidence(), "har2"
+    )
     _, ax = panel()
     fairness.draw_differences(ax, evidence, "har2")
 

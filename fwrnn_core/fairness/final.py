@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -166,14 +166,19 @@ def reading(evidence: Evidence, task: str) -> str:
         members = [f"{label(m)} {t}" for m, t in tests.items() if t.side == side]
         if members:
             parts.append(f"- {words}: {'; '.join(members)}.")
-    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
-    lost = [label(m) for m, t in tests.items() if t.side and adjusted[m] > 0.05]
+    lost = [label(m) for m in _lost_to_holm(tests)]
     if lost:
         parts.append(
             f"- Adjusted for the number of comparisons (Holm), no longer told apart at the 5 % "
             f"level: {'; '.join(lost)}."
         )
     return heading + "\n\n" + "\n".join(parts)
+
+
+def _lost_to_holm(tests: Mapping[str, Paired]) -> list[str]:
+    """The methods that are told apart, but not when the tests are adjusted for their number."""
+    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    return [m for m, t in tests.items() if t.side and adjusted[m] > 0.05]
 
 
 def brief(evidence: Evidence, task: str) -> str:
@@ -189,4 +194,11 @@ def brief(evidence: Evidence, task: str) -> str:
         members = [label(m) for m, t in tests.items() if t.side == side]
         named = f" ({'; '.join(members)})" if 0 < len(members) <= 3 else ""
         said.append(f"{len(members) or 'none'} {text}{named}")
-    return f"On {TASKS[task]}, against {label(BASELINE)}: {', '.join(said)}{rest}."
+    text = f"On {TASKS[task]}, against {label(BASELINE)}: {', '.join(said)}{rest}."
+    if lost := _lost_to_holm(tests):
+        kept = [label(m) for m, t in tests.items() if t.side and m not in lost]
+        text += (
+            " Adjusted for the number of comparisons (Holm), told apart:"
+            f" {'; '.join(kept) or 'none'}."
+        )
+    return text
