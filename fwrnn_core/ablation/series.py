@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwrnn_core import figures
+from fwrnn_core.ablation.words import predicate
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.fairness import Paired, empty, estimate, paired
 from fwrnn_core.reports import markdown_table, note
@@ -43,18 +44,6 @@ def _validated(record: Record) -> bool:
     """Whether the record has a validation loss."""
     kept = "validation_loss" in record.body["curves"]
     return kept and bool(np.isfinite(record.curve("validation_loss")).any())
-
-
-def _predicate(members: Sequence[str], word: str) -> str:
-    """A clause about its subjects; empty without any.
-
-    >>> _predicate(["a"], "better"), _predicate(["a", "b"], "worse"), _predicate([], "worse")
-    ('a is better', 'a and b are worse', '')
-    """
-    if not members:
-        return ""
-    subjects = " and ".join(filter(None, [", ".join(members[:-1]), members[-1]]))
-    return f"{subjects} {'is' if len(members) == 1 else 'are'} {word}"
 
 
 @dataclass(frozen=True)
@@ -319,7 +308,7 @@ class Series:
             return []
         shown = {s: f"*{self.label(s)}* ({t.rounded(3)})" for s, t in tests.items()}
         said = [
-            _predicate([shown[s] for s, t in tests.items() if t.side == side], word)
+            predicate([shown[s] for s, t in tests.items() if t.side == side], word)
             for side, word in ((-1, "better"), (1, "worse"))
         ]
         return [
@@ -340,7 +329,7 @@ class Series:
             many = f"{len(members)} settings are {word}"
             if len(members) == len(others) > 1 and not side:
                 many = f"none of the {len(members)} others is told apart"
-            said.append(many if len(members) > 2 else _predicate(members, word))
+            said.append(many if len(members) > 2 else predicate(members, word))
         first = (
             f"Compared with the base setting, *{base}*, by test accuracy over {seeds} seeds: "
             f"{'; '.join(filter(None, said))}."
