@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,9 +107,9 @@ class RecordsTable(Directive):
         names = records.names()
         for name in names:
             env.note_dependency(str(records.path_of(name)))
-        found = [records.read(records.path_of(name)) for name in names]
+        found = {name: records.read(records.path_of(name)) for name in names}
         rows = record_rows(found, experiments.planned())
-        machines = _distinct(run.body["environment"]["processor"] for run in found)
+        machines = _distinct(run.body["environment"]["processor"] for run in found.values())
         return [
             _table(RUNS, [_text(*row) for row in rows], "fwrnn-records"),
             nodes.paragraph("", f"Hours are of one core, for training and tests. On: {machines}."),
@@ -129,8 +129,9 @@ def with_new_records(
     return [page for page, files in shown.items() if files and files != there]
 
 
-def record_rows(found: Iterable[Record], planned: Iterable[str]) -> list[list[str]]:
-    """Cells of a row per family, such as ``har2/published``: the first two parts of runs' names.
+def record_rows(found: Mapping[str, Record], planned: Iterable[str]) -> list[list[str]]:
+    """Cells of a row per family, such as ``har2/published``: the first two parts of the names that
+    records are filed under, so that a copy from another machine counts as no second run.
 
     A family of which nothing is recorded yet has a row too.
     """
@@ -139,8 +140,8 @@ def record_rows(found: Iterable[Record], planned: Iterable[str]) -> list[list[st
     for name in planned:
         asked[_family(name)] += 1
         families.setdefault(_family(name), [])
-    for record in found:
-        families.setdefault(_family(record.name), []).append(record)
+    for name, record in found.items():
+        families.setdefault(_family(name), []).append(record)
     rows = []
     for family, runs in sorted(families.items()):
         made = [f"{run.body['data']['name']} ({run.body['data']['source']})" for run in runs]
