@@ -138,7 +138,8 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     t = np.mean(values) / (np.std(values, ddof=1) / math.sqrt(5))
     assert t == pytest.approx(9.0)
     assert ours[1] == "5 of 5"
-    assert ours[2].startswith("93.80 ± ")
+    assert ours[2].startswith("**93.80 ± "), "the highest mean of all seeds"
+    assert "**" not in row(table, "Adam + clipping")[2] + row(table, "Adam")[2]
     assert ours[3:] == ["+1.80 ± 0.56", "< 0.001", "0.002"]
     assert row(table, "Adam + clipping")[3:6] == ["–", "–", "–"]
     assert row(table, "Adam")[1] == "2 of 5"

@@ -68,7 +68,7 @@ def comparisons(evidence: Evidence, task: str) -> dict[str, Paired]:
 
 def final_table(evidence: Evidence, task: str) -> str:
     """Table III under the fair protocol: one row per method, run or not; ± is the half-width of
-    the 95 % interval."""
+    the 95 % interval. The highest mean of those that have all their seeds is bold."""
     header = [
         "method",
         "seeds",
@@ -79,11 +79,14 @@ def final_table(evidence: Evidence, task: str) -> str:
     ]
     tests = comparisons(evidence, task)
     adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
-    rows = []
-    for method in fair.METHODS:
+    rows, means = [], {}
+    for place, method in enumerate(fair.METHODS):
         runs, good = finals(evidence, task, method), accuracies(evidence, task, method)
         lost, test = len(runs) - len(good), tests.get(method)
-        seeds = f"{len(good)} of {len(final_names(task, method))}"
+        planned = len(final_names(task, method))
+        seeds = f"{len(good)} of {planned}"
+        if len(good) == planned:
+            means[place] = estimate(list(good.values())).mean
         rows.append(
             [
                 label(method),
@@ -94,7 +97,8 @@ def final_table(evidence: Evidence, task: str) -> str:
                 _p(adjusted.get(method, math.nan)),
             ]
         )
-    return markdown_table(header, rows)
+    best = {2: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
+    return markdown_table(header, rows, best)
 
 
 def cost_table(evidence: Evidence, task: str) -> str:
