@@ -81,3 +81,10 @@ def test_tensor_subclasses_do_not_reach_the_c_kernels() -> None:
     w.grad = torch.tensor([3.0, 0.0, 4.0]).as_subclass(Hollow)
     opt.step()
     assert w.tolist() == pytest.approx([0.7, 1.0, 0.6])
+
+
+def test_a_flat_parameter_of_fsdp_is_refused() -> None:
+    flat = nn.Parameter(torch.zeros(6))
+    flat._is_flat_param = True  # type: ignore[attr-defined]  # as torch marks its own
+    with pytest.raises(ConfigError, match="slice through many tensors"):
+        FrankWolfe([flat])
