@@ -1,7 +1,6 @@
 """Measurements of speed and memory: ``python -m bench`` runs every module here that has ``run``."""
 
-import os
+from fwrnn_core import memory
 
-# Before torch is imported, and the same for every candidate: huge pages, without which a fresh
-# 51 MB tensor costs 25 ms of page faults.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+# Before torch is imported, and the same for every candidate: as ``fwrnn train`` does.
+memory.prepare()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from fwrnn_core import __version__, paths
+from fwrnn_core import __version__, memory, paths
 from fwrnn_core.errors import FwrnnError
 
 # In the order in which --help shows them.
@@ -38,8 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``fwrnn``; returns the exit status."""
-    # PyTorch reads this once, at its first allocation: huge pages make fresh activations cheap.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    memory.prepare()
     args = build_parser().parse_args(argv)
     try:
         return int(args.handler(args) or 0)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import fwrnn_core
+from fwrnn_core import memory
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import kernels
 
@@ -55,7 +56,8 @@ def describe(device: torch.device) -> dict[str, Any]:
             "backend": kernels.backend_name(device),
             "code": code_digest(),
             "clock": "process" if device.type == "cpu" else "wall",
-            "huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
+            "huge_pages": memory.huge_pages(),
+            "keeps_memory": memory.kept(),
         },
         "commit": _commit(),
     }
