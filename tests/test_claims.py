@@ -288,6 +288,37 @@ def test_fair_claims_are_judged_by_the_interval():
     assert fair.gain("har2", "adam-clip", "fw-k5").judge(Evidence()).verdict is Verdict.FAILS
 
 
+def test_often_is_judged_by_more_than_half_of_the_intervals():
+    for task, seeds in SEEDS.items():
+        finish("adam", [80 + n for n in range(seeds)], task)
+        finish("fw-k1", [85 + 1.1 * n for n in range(seeds)], task)
+    finish("fw-k5", [70, 90, 95, 60, 99])
+    assert claims.examine("small-k").fair.verdict.open
+    finish("fw-k5", [70, 90, 75], "noisy-har2")
+    found = claims.examine("small-k").fair
+    assert found.text == "of 4 comparisons: 2 hold, 2 not told apart"
+    assert found.verdict is Verdict.PARTLY, "half is not most"
+    finish("fw-k5", [83, 84, 85.1], "noisy-har2")
+    assert claims.examine("small-k").fair.verdict is Verdict.HOLDS
+    for task, seeds in SEEDS.items():
+        finish("fw-k1", [75 + 1.1 * n for n in range(seeds)], task)
+        finish("fw-k5", [70, 90, 75, 88, 83][:seeds], task)
+    assert claims.examine("small-k").fair.verdict is Verdict.FAILS, "none holds, some are reversed"
+
+
+def test_a_claim_about_epochs_is_judged_by_epochs_and_not_by_seconds():
+    for method, spent, seconds in (("adam", 3, 1.0), ("fw-k5", 2, 9.0)):
+        finish(method, [93] * 5, spent=spent)
+        for config in catalogue_finals("har2", method):
+            curve = {
+                "test_accuracy": [*[0.1] * (spent - 1), 0.93],
+                "validation_loss": [0.5] * spent,
+            }
+            put(config, {**curve, "seconds": [seconds] * spent})
+    found = claims.examine("har2-epochs").fair
+    assert (found.text, found.verdict) == ("first with 5 of 5 seeds", Verdict.HOLDS)
+
+
 def test_the_fair_cost_counts_who_is_first_with_each_seed():
     finish("adam-clip", [93] * 5, spent=3)
     finish("fw-k5", [93] * 5, spent=2)
