@@ -288,6 +288,16 @@ def test_fair_claims_are_judged_by_the_interval():
     assert fair.gain("har2", "adam-clip", "fw-k5").judge(Evidence()).verdict is Verdict.FAILS
 
 
+def test_a_claim_that_names_a_size_holds_only_if_the_interval_reaches_it():
+    finish("adam", [70, 71, 72], "noisy-har2")
+    finish("fw-k10", [78, 79.5, 80], "noisy-har2")
+    assert claims.examine("noisy-adam").fair.verdict is Verdict.PARTLY
+    finish("fw-k10", [85, 86.5, 87], "noisy-har2")
+    assert claims.examine("noisy-adam").fair.verdict is Verdict.HOLDS
+    finish("fw-k10", [60, 61.5, 62], "noisy-har2")
+    assert claims.examine("noisy-adam").fair.verdict is Verdict.FAILS
+
+
 def test_often_is_judged_by_more_than_half_of_the_intervals():
     for task, seeds in SEEDS.items():
         finish("adam", [80 + n for n in range(seeds)], task)
@@ -320,7 +330,7 @@ def test_a_claim_about_epochs_is_judged_by_epochs_and_not_by_seconds():
 
 
 def test_the_fair_cost_counts_who_is_first_with_each_seed():
-    finish("adam-clip", [93] * 5, spent=3)
+    finish("adam", [93] * 5, spent=3)
     finish("fw-k5", [93] * 5, spent=2)
     found = claims.examine("cost").fair
     assert (found.text, found.verdict) == ("first with 5 of 5 seeds", Verdict.HOLDS)

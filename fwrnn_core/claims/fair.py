@@ -54,6 +54,25 @@ class Interval:
         return Finding(f"{test} points, {test.n} seeds", words[test.side])
 
 
+@dataclass(frozen=True)
+class Sized(Interval):
+    """A claim that names the size of a difference, in points."""
+
+    size: float
+    name: ClassVar[str] = "sized interval"
+    words: ClassVar[str] = (
+        "a claim that *names a size* holds under fair conditions only if the interval reaches it: "
+        "*in part* if the interval has the claimed sign and stays below the size, and else as any "
+        "other difference"
+    )
+
+    def judge(self, evidence: Evidence) -> Finding:
+        finding = super().judge(evidence)
+        if finding.verdict is Verdict.HOLDS and self.test(evidence).high < self.size:
+            return Finding(finding.text, Verdict.PARTLY)
+        return finding
+
+
 def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
     coverage = evidence.coverage(_final_names(terms))
     return coverage.finished == len(coverage)
