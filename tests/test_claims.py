@@ -256,7 +256,7 @@ def test_an_assumption_about_all_t_must_hold_at_all_points(share, verdict):
     put(RUNS["theory/har2/fw-k5"], {"train_loss": [0.1]}, probes=probes)
     row = claims.examine("a2")
     assert row.fair.verdict is verdict
-    assert row.fair.text == f"at {100 * share:.0f} % of 10 points"
+    assert row.fair.text == f"at {100 * share:.0f} % of 10 points of one run"
     assert row.verdict == f"**{claims.FAIR[verdict]}**"
 
 

@@ -77,7 +77,7 @@ class Assumption:
         if not rows or self.key not in rows[0]["summary"]:
             return pending(evidence, self.names())
         held = rows[0]["summary"][self.key]
-        text = f"at {100 * held['share']:.0f} % of {held['points']} points"
+        text = f"at {100 * held['share']:.0f} % of {held['points']} points of one run"
         if held["share"] == 1:
             return Finding(text, Verdict.HOLDS)
         return Finding(text, Verdict.PARTLY if held["share"] > 0.5 else Verdict.FAILS)
