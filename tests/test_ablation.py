@@ -212,6 +212,20 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     assert accuracy.startswith("71.03 ± ")
 
 
+def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
+    made = ablation.decisions(Evidence())
+    assert ablation.adjusted(made) == "No setting takes the place of a default."
+    chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("radius/0.01", [0.17, 0.19, 0.18], [80.0, 81.0, 82.0])
+    alone = decision("radius").adjusted()
+    assert 0.025 < alone < 0.05
+    assert "`radius=0.01` (p = 0.0" in ablation.adjusted([decision("radius")])
+    assert "is still told apart" in ablation.adjusted([decision("radius")])
+    chosen("radius/0.1", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])
+    assert decision("radius").adjusted() == pytest.approx(2 * alone)
+    assert "is not told apart any more" in ablation.adjusted([decision("radius")])
+
+
 def test_within_the_noise_the_default_stays():
     chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
     chosen("radius/0.1", [0.05, 0.30, 0.05], [95.0, 96.0, 97.0])

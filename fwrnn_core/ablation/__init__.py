@@ -6,7 +6,15 @@ series = ablation.Series("radius", "δ")
 Markdown(series.reading())
 """
 
-from fwrnn_core.ablation.advice import ADVICE_RULE, Decision, advice, choose, decisions, once
+from fwrnn_core.ablation.advice import (
+    ADVICE_RULE,
+    Decision,
+    adjusted,
+    advice,
+    choose,
+    decisions,
+    once,
+)
 from fwrnn_core.ablation.live import (
     at_point,
     displacement,
@@ -23,6 +31,7 @@ __all__ = [
     "RULE",
     "Decision",
     "Series",
+    "adjusted",
     "advice",
     "at_point",
     "choose",

@@ -14,7 +14,7 @@ import numpy as np
 
 from fwrnn_core.ablation.series import Series
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import Paired, estimate, paired
+from fwrnn_core.fairness import Paired, estimate, holm, paired
 from fwrnn_core.reports import markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
@@ -25,7 +25,7 @@ ADVICE_RULE = (
     "setting taken leaves zero out on the bad side. In brackets is that difference, in validation "
     "loss (mean squared error; plus is worse), ± half the width of its 95 % interval. The test set "
     "decides nothing: the accuracy shown is that of the setting taken, at the epoch of its lowest "
-    "validation loss. No interval is widened for the number of comparisons."
+    "validation loss. No interval of the table is widened for the number of comparisons."
 )
 
 
@@ -94,6 +94,16 @@ class Decision:
             for s, found in losses.items()
             if s != taken and len(found) >= 2
         }
+
+    def adjusted(self) -> float:
+        """p of the setting taken against the default in validation loss, adjusted for the number
+        of alternatives to the default (Holm); NaN where the default is taken."""
+        taken, losses = self.taken, self.losses()
+        if taken is None or taken == self.series.base:
+            return math.nan
+        others = [s for s, found in losses.items() if s != self.series.base and len(found) >= 2]
+        tests = [paired(losses[s], losses[self.series.base]).p for s in others]
+        return holm(tests)[others.index(taken)]
 
     def cost(self, setting: str) -> float:
         """Seconds of one epoch, mean over the seeds; NaN where they ran on unlike machines."""
@@ -176,6 +186,27 @@ def advice(made: Sequence[Decision]) -> str:
     """The decision table as Markdown: what to take, its accuracy, the alternatives, the cost."""
     header = ["argument", "take", "not told apart", "worse", "test accuracy (%)", "s per epoch"]
     return markdown_table(header, [d.row() for d in made], texts=4)
+
+
+def adjusted(made: Sequence[Decision]) -> str:
+    """What the number of alternatives does to the settings that replace a default, in words."""
+    found = {
+        f"`{d.argument}={d.values[d.taken]}`": d.adjusted()
+        for d in made
+        if d.taken is not None and d.taken != d.series.base
+    }
+    if not found:
+        return "No setting takes the place of a default."
+    said = []
+    for lasts, words in ((True, "is still told apart"), (False, "is not told apart any more")):
+        members = [f"{name} (p = {p:.3f})" for name, p in found.items() if (p <= 0.05) is lasts]
+        if members:
+            said.append(f"{' and '.join(members)} {words}")
+    return (
+        "Where a default is replaced, the best of several settings was compared with it. Adjusted "
+        f"for their number (Holm), at the 5 % level {'; '.join(said)}. What is not is worth a try "
+        "rather than proven."
+    )
 
 
 def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:

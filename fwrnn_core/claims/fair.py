@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -54,6 +54,25 @@ class Interval:
         return Finding(f"{test} points, {test.n} seeds", words[test.side])
 
 
+@dataclass(frozen=True)
+class Sized(Interval):
+    """A claim that names the size of a difference, in points."""
+
+    size: float
+    name: ClassVar[str] = "sized interval"
+    words: ClassVar[str] = (
+        "a claim that *names a size* holds under fair conditions only if the interval reaches it: "
+        "*in part* if the interval has the claimed sign and stays below the size, and else as any "
+        "other difference"
+    )
+
+    def judge(self, evidence: Evidence) -> Finding:
+        finding = super().judge(evidence)
+        if finding.verdict is Verdict.HOLDS and self.test(evidence).high < self.size:
+            return Finding(finding.text, Verdict.PARTLY)
+        return finding
+
+
 def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
     coverage = evidence.coverage(_final_names(terms))
     return coverage.finished == len(coverage)
@@ -83,6 +102,17 @@ class EveryInterval:
 
     def judge(self, evidence: Evidence) -> Finding:
         found = [i.judge(evidence).verdict for i in self.intervals]
+        text = self.text(found)
+        if Verdict.FAILS in found:
+            return Finding(text, Verdict.FAILS)
+        if any(v.open for v in found):
+            return pending(evidence, self.names(), text)
+        whole = found.count(Verdict.HOLDS) == len(found)
+        return Finding(text, Verdict.HOLDS if whole else Verdict.UNDECIDED)
+
+    @staticmethod
+    def text(found: Sequence[Verdict]) -> str:
+        """How many of the comparisons that can be judged came out which way."""
         judged = [v for v in found if not v.open]
         counts = {
             "hold": judged.count(Verdict.HOLDS),
@@ -90,13 +120,31 @@ class EveryInterval:
             "the other way": judged.count(Verdict.FAILS),
         }
         shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
-        text = f"of {len(judged)} comparisons: {shown}" if judged else ""
-        if Verdict.FAILS in judged:
-            return Finding(text, Verdict.FAILS)
-        if len(judged) < len(found):
+        return f"of {len(judged)} comparisons: {shown}" if judged else ""
+
+
+@dataclass(frozen=True)
+class MostIntervals(EveryInterval):
+    """A claim that something is often so."""
+
+    name: ClassVar[str] = "most intervals"
+    words: ClassVar[str] = (
+        "*often* under fair conditions means that more than half of the intervals have the claimed "
+        "sign: then it *holds*, *in part* if some have, *does not hold* if none has and one has "
+        "the other, and else is *not told apart*"
+    )
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [i.judge(evidence).verdict for i in self.intervals]
+        text = self.text(found)
+        if any(v.open for v in found):
             return pending(evidence, self.names(), text)
-        whole = counts["hold"] == len(found)
-        return Finding(text, Verdict.HOLDS if whole else Verdict.UNDECIDED)
+        good = found.count(Verdict.HOLDS)
+        if 2 * good > len(found):
+            return Finding(text, Verdict.HOLDS)
+        if good:
+            return Finding(text, Verdict.PARTLY)
+        return Finding(text, Verdict.FAILS if Verdict.FAILS in found else Verdict.UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -106,6 +154,7 @@ class Cost:
     task: str
     ours: str
     baseline: str
+    x: ClassVar[str] = "seconds"
     name: ClassVar[str] = "cost"
     words: ClassVar[str] = (
         "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
@@ -121,7 +170,7 @@ class Cost:
     def judge(self, evidence: Evidence) -> Finding:
         ours, baseline = (
             {
-                seed: first_reaching(record, x="seconds")
+                seed: first_reaching(record, x=self.x)
                 for seed, record in fairness.finals(evidence, self.task, method).items()
             }
             for method in (self.ours, self.baseline)
@@ -131,6 +180,19 @@ class Cost:
         if coverage.finished < len(coverage) or not set(ours) & set(baseline):
             return pending(evidence, self.names(), text)
         return Finding(text, verdict)
+
+
+@dataclass(frozen=True)
+class Sooner(Cost):
+    """Epochs until 90 % test accuracy, seed by seed."""
+
+    x: ClassVar[str] = "epoch"
+    name: ClassVar[str] = "sooner"
+    words: ClassVar[str] = (
+        "*fewer epochs* under fair conditions are counted to 90 % test accuracy: the claim "
+        "*holds* if they are fewer with every seed, *does not hold* if with no seed they are, "
+        "and else the methods are *not told apart*"
+    )
 
 
 def first_in(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[str, Verdict]:

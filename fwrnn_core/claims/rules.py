@@ -185,10 +185,11 @@ class Every:
         if len(pairs) <= _FEW:
             return together(_shown(c, m) for c, m in pairs)
         counts = []
-        for final, words in ((True, "in favour"), (False, "in favour so far")):
+        for final, words in ((True, ""), (False, " unfinished")):
             values = [m.value for m in found if m.value is not None and m.final is final]
             if values:
-                counts.append(f"{sum(v > 0 for v in values)} of {len(values)} {words}")
+                good = sum(v > 0 for v in values)
+                counts.append(f"{good} of {len(values)}{words} in favour")
         return "; ".join(counts)
 
 
@@ -211,6 +212,19 @@ class Most(Every):
         if 2 * good > len(found):
             return Finding(text, Verdict.HOLDS)
         return Finding(text, Verdict.PARTLY if good else Verdict.FAILS)
+
+
+@dataclass(frozen=True)
+class Steadier(Every):
+    """A claim that one loss swings and another does not."""
+
+    name: ClassVar[str] = "steadier"
+    words: ClassVar[str] = (
+        "*climbing back* is what an epoch's mean training loss rises by from one epoch to the "
+        "next, added up over a run: that one loss swings and the other does not is *reproduced* "
+        "if the first climbs back more in every comparison, by however little, and *not "
+        "reproduced* as soon as it does not in a finished one"
+    )
 
 
 @dataclass(frozen=True)
@@ -319,67 +333,6 @@ class Stuck:
         stuck = sum(v > np.log(10) / 2 for v in ends)
         whole = {len(ends): Verdict.HOLDS, 0: Verdict.FAILS}
         return Finding(text, whole.get(stuck, Verdict.PARTLY))
-
-
-@dataclass(frozen=True)
-class Angle:
-    """A5's "very similar directions", from the angles along one run."""
-
-    run: str
-    key: str
-    name: ClassVar[str] = "angle"
-    words: ClassVar[str] = (
-        "two directions are *very similar* if the angle between them is below 45° on average and "
-        "never beyond 90°: then *reproduced*, *partly* if below 90° on average, *not reproduced* "
-        "else"
-    )
-
-    def names(self) -> tuple[str, ...]:
-        return (self.run,)
-
-    def printed(self) -> str:
-        return ""
-
-    def judge(self, evidence: Evidence) -> Finding:
-        record = evidence.complete(self.run)
-        rows = record.body["probes"].get("angles", {}).get("on_run_end", []) if record else []
-        if not rows or not rows[0].get(self.key, {}).get("n"):
-            return pending(evidence, self.names())
-        angle = rows[0][self.key]
-        text = f"{angle['mean']:.0f}° ± {angle['std']:.0f}°, up to {angle['max']:.0f}°"
-        if angle["mean"] < 45 and angle["max"] <= 90:
-            return Finding(text, Verdict.HOLDS)
-        return Finding(text, Verdict.PARTLY if angle["mean"] < 90 else Verdict.FAILS)
-
-
-@dataclass(frozen=True)
-class Assumption:
-    """How often along a run an assumption of Theorem 2 held where it was measured."""
-
-    run: str
-    key: str
-    name: ClassVar[str] = "assumption"
-    words: ClassVar[str] = (
-        "an assumption about all t is *reproduced* if it held at every measured point of the "
-        "path, *partly* if at more than half, *not reproduced* else"
-    )
-
-    def names(self) -> tuple[str, ...]:
-        return (self.run,)
-
-    def printed(self) -> str:
-        return "assumed"
-
-    def judge(self, evidence: Evidence) -> Finding:
-        record = evidence.complete(self.run)
-        rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
-        if not rows or self.key not in rows[0]["summary"]:
-            return pending(evidence, self.names())
-        held = rows[0]["summary"][self.key]
-        text = f"at {100 * held['share']:.0f} % of {held['points']} points"
-        if held["share"] == 1:
-            return Finding(text, Verdict.HOLDS)
-        return Finding(text, Verdict.PARTLY if held["share"] > 0.5 else Verdict.FAILS)
 
 
 def _names(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
