@@ -146,7 +146,7 @@ def _row(
 
 
 # Table III: row -> (optimizer, batch size) on HAR-2 and on Noisy-HAR-2 where it differs. Of the
-# rows whose exact task is not known (settings.md, section 4) the most likely one is taken.
+# rows whose exact task is not known the most likely one is taken.
 TABLE3: dict[str, dict[str, Any]] = {
     "adam": _row((adam(1e-3), 128)),
     "adam-clip": _row((adam(1e-3, clip_value=10.0), 128), (adam(1e-3, clip_value=5.0), 128)),

@@ -189,7 +189,7 @@ class RunConfig:
     shuffle : draw a new order every epoch, else keep the data's order
     tbptt : length of the chunks of truncated back-propagation through time; None: whole sequences
     tbptt_rule : "clean" makes each chunk one gradient step; "released" repeats the anchoring of
-        the authors' code, flag by flag (``settings.md``, TBPTT+Ours)
+        the authors' code, flag by flag (:class:`~fwrnn_core.training.tbptt.ReleasedTbptt`)
     evaluation : "eval" tests in evaluation mode over samples; "published-code" repeats what the
         authors ran: training mode while testing, mean of per-minibatch accuracies
     evaluate_at : "anchor" tests ω_t, "iterate" the displaced ω_t + Δ_k where an epoch ends in

@@ -71,7 +71,7 @@ def test_the_paper_trajectory_never_leaves_the_ball(
 
 
 class Released:
-    """The authors' step as ``settings.md`` section 0 describes it, with every buffer of its own."""
+    """The authors' step as their released program makes it, with every buffer of its own."""
 
     def __init__(self, params: list[nn.Parameter], lr: float, inner_steps: int) -> None:
         self.params, self.lr, self.inner_steps, self.t = params, lr, inner_steps, 0
