@@ -12,7 +12,7 @@ from fwrnn_core import batch, paths
 from fwrnn_core.batch import note, parameters
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.experiments import select
+from fwrnn_core.experiments import fair, select
 
 from .sandbox import write_notebook
 
@@ -58,6 +58,7 @@ def test_every_default_is_within_its_range() -> None:
         ("theory/curvature", "radii", [], "'radii' is []"),
         ("theory/algorithm", "start", [1.0], "a list of 2 values"),
         ("performance", "threads", 0, "'threads' is 0"),
+        ("explore/explorer", "norm", "spectral", "give a number from 1 to inf."),
     ],
 )
 def test_a_value_out_of_range_is_one_sentence(
@@ -121,3 +122,8 @@ def test_a_failure_names_the_parameters_it_was_run_with(
     write_notebook(project / "notebooks/a.ipynb", "surface = 'bowl'", "raise KeyError(surface)")
     assert main(["run", "-p", "surface", "bowel", "--quiet"]) == 1
     assert "with surface = 'bowel'" in capsys.readouterr().out
+
+
+def test_a_misspelt_method_of_the_search_is_told_its_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="unknown method 'adm'. Did you mean 'adam'"):
+        fair.search("har2", "adm")

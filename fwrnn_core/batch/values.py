@@ -106,14 +106,14 @@ COUNT = whole(1)
 RULES = {
     **dict.fromkeys(
         (
-            *("inner_steps", "outer_steps", "epochs", "loops", "trials", "updates", "minibatches"),
+            *("inner_steps", "epochs", "loops", "trials", "updates", "minibatches"),
             *("images", "train_limit", "hidden", "hidden_size", "steps", "batch", "rounds"),
             *("threads", "time_steps", "gradient_budget"),
         ),
         COUNT,
     ),
     # Two numbers are marked in a sequence; a curve along a run needs its two ends.
-    **dict.fromkeys(("length", "snapshots"), whole(2)),
+    **dict.fromkeys(("length", "snapshots", "outer_steps"), whole(2)),
     "resolution": whole(5),
     **dict.fromkeys(("seed", "noise_seed"), SEED),
     "seeds": several(SEED, distinct=True),
@@ -125,13 +125,15 @@ RULES = {
     "digit": whole(0, 59_999),
     "methods": several(Rule("the name of a method", str), distinct=True),
 }
-# `values` are the settings that a page of the ablations compares.
-VALUES = {
-    "inner_steps": several(COUNT, distinct=True),
-    "radius": several(POSITIVE, distinct=True),
-    "norm_and_scope": several(NORM, distinct=True),
-    "outer": several(word("none", "sgd", "nesterov", "adam"), distinct=True),
-    "trajectory": several(word("paper", "released"), distinct=True),
+# Where a name means something else on one page: `values` are the settings that an ablation
+# compares, and the explorer's ball lies in the plane, where there are no matrices.
+OWN = {
+    ("inner_steps", "values"): several(COUNT, distinct=True),
+    ("radius", "values"): several(POSITIVE, distinct=True),
+    ("norm_and_scope", "values"): several(NORM, distinct=True),
+    ("outer", "values"): several(word("none", "sgd", "nesterov", "adam"), distinct=True),
+    ("trajectory", "values"): several(word("paper", "released"), distinct=True),
+    ("explorer", "norm"): Rule("a number from 1 to inf", lambda p: _norm(_number(p))),
 }
 
 
@@ -152,7 +154,7 @@ def check(notebook: str, name: str, value: Any, default: str, comment: str = "")
         if value not in known:
             raise ConfigError(f"{notebook}: {unknown(name, value, known)}")
         return value
-    rule = VALUES.get(PurePath(notebook).stem) if name == "values" else RULES.get(name)
+    rule = OWN.get((PurePath(notebook).stem, name), RULES.get(name))
     if rule is None:
         return value
     try:
