@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fwrnn_core import batch, paths
 from fwrnn_core.batch import parameters, stamp
-from fwrnn_core.book import assets, autodoc, build, extension, sharing, status
+from fwrnn_core.book import assets, autodoc, build, extension, noscript, sharing, status
 from fwrnn_core.cli import build_parser
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record
@@ -97,6 +97,19 @@ def test_a_description_has_no_formulas() -> None:
     long = sharing.description(document(paragraph("word " * 60)))
     assert long.endswith("…")
     assert len(long) <= sharing.LENGTH
+
+
+def test_without_javascript_a_page_says_what_is_missing() -> None:
+    widget = f'<script type="{noscript.WIDGET}">{{}}</script>'
+    formula = '<span class="math notranslate nohighlight">x</span>'
+    assert "picture that you can move is missing and formulas" in noscript.sentence(
+        widget + formula
+    )
+    assert "picture" not in noscript.sentence(formula)
+    context = {"body": formula}
+    noscript.say(None, "page", "page.html", context, None)
+    assert context["body"].startswith("<noscript>")
+    assert context["body"].endswith(formula)
 
 
 def test_pages_that_are_no_more_go(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fwrnn_core import paths
+from fwrnn_core.batch.note import note
 from fwrnn_core.batch.plan import Plan
 from fwrnn_core.batch.progress import Outcome, Progress
 from fwrnn_core.batch.report import Failure
@@ -118,6 +119,7 @@ def _job(plan: Plan) -> dict[str, Any]:
         if plan.output.is_relative_to(build)
         else str(plan.output.with_suffix(".failed.ipynb")),
         "parameters": dict(plan.parameters),
+        "note": note(plan.notebook, plan.parameters),
         "stamp": plan.stamp,
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fwrnn_core import paths
+from fwrnn_core.batch import values
 from fwrnn_core.batch.stamp import read
 from fwrnn_core.errors import ConfigError, unknown
 
@@ -58,46 +59,72 @@ def declared(notebook: str) -> dict[str, str]:
     The same as ``papermill.inspect_notebook`` (a test compares them), without the seconds that
     importing papermill costs where nothing is to be executed.
     """
+    return {name: value for name, (value, _) in _cell(notebook).items()}
+
+
+def _cell(notebook: str) -> dict[str, tuple[str, str]]:
+    """Names, default values and comments of the parameter cell."""
     path = paths.home() / notebook
     for cell in read(path)["cells"]:
         if "parameters" in cell.get("metadata", {}).get("tags", ()):
             source = "".join(cell["source"])
             try:
-                return dict(_assignments(source))
+                return {name: (value, said) for name, value, said in _assignments(source)}
             except SyntaxError as error:
                 raise ConfigError(f"{notebook}: not valid Python: {error}") from error
     return {}
 
 
-def _assignments(source: str) -> Iterator[tuple[str, str]]:
+def _assignments(source: str) -> Iterator[tuple[str, str, str]]:
+    lines = source.splitlines()
     for statement in ast.parse(source).body:
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             continue
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         value = ast.get_source_segment(source, statement.value) or ""
+        # Columns count bytes; what follows the value on its last line is its comment.
+        last = lines[(statement.end_lineno or statement.lineno) - 1].encode()
+        rest = last[statement.end_col_offset :].decode()
         for target in targets:
             if isinstance(target, ast.Name):
-                yield target.id, value
+                yield target.id, value, rest.partition("#")[2].strip()
 
 
 def check(notebook: str, given: Mapping[str, Any], profile: str) -> dict[str, Any]:
     """Parameters to inject into ``notebook``: what was given, and ``profile`` where it has one.
 
-    Raises :class:`~fwrnn_core.errors.ConfigError` for a name that the notebook does not declare
-    and for a value of another kind than the default's.
+    Raises :class:`~fwrnn_core.errors.ConfigError` for a name that the notebook does not declare,
+    for a value of another kind than the default's and for one outside its range.
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    known = declared(notebook)
+    known = _cell(notebook)
+    taken: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:
             raise ConfigError(f"{notebook}: {unknown('parameter', name, known)}")
-        _check_kind(notebook, name, value, known[name])
-    if given.get("profile", profile) not in PROFILES:
-        raise unknown("profile", given["profile"], PROFILES)
-    if "profile" in known and "profile" not in given:
-        return {"profile": profile, **given}
-    return dict(given)
+        if name == "profile" and value not in PROFILES:
+            raise unknown("profile", value, PROFILES)
+        _check_kind(notebook, name, value, known[name][0])
+        taken[name] = values.check(notebook, name, value, *known[name])
+    if "profile" in known and "profile" not in taken:
+        return {"profile": profile, **taken}
+    return taken
+
+
+def changed(notebook: str, given: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Of the given parameters those that differ from the notebook's own, which stand beside."""
+    known = declared(notebook)
+    return {
+        name: (value, known[name])
+        for name, value in given.items()
+        if name in known and value != _default(known[name])
+    }
+
+
+def _default(text: str) -> Any:
+    """The value of a default's source text: what ``-p`` would make of the same."""
+    return _literal(text.replace('float("inf")', "2e999"))
 
 
 def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None:

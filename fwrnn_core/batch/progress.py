@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fwrnn_core.batch.note import spoken
 from fwrnn_core.batch.plan import Plan
 from fwrnn_core.batch.report import Failure
 
@@ -65,5 +66,7 @@ def describe(outcome: Outcome) -> str:
     failure = outcome.failure
     where = f"code cell [{failure.cell}]" if failure.cell else "outside its cells"
     line = f", at `{failure.line}`" if failure.line else ""
+    own = {k: v for k, v in outcome.plan.parameters.items() if k != "profile"}
+    given = f"\n      with {spoken(own)}; its parameter cell says what each may be" if own else ""
     kept = f"\n      its copy is kept: {outcome.kept}" if outcome.kept else ""
-    return f"FAILED {name}: {where}{line}\n      {failure.error}{kept}"
+    return f"FAILED {name}: {where}{line}\n      {failure.error}{given}{kept}"

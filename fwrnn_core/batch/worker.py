@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from fwrnn_core.batch.note import insert
 from fwrnn_core.batch.report import Failure, failure_of, stderr_notes
 
 
@@ -96,6 +97,8 @@ def _execute(job: dict[str, Any], events: TextIO) -> dict[str, Any]:
     notebook.metadata["fwrnn"] = {**notebook.metadata.get("fwrnn", {}), "stamp": job["stamp"]}
     # papermill notes full paths of this machine; the copy is shown to readers.
     notebook.metadata["papermill"].update(input_path=job["notebook"], output_path="")
+    if job["note"]:
+        insert(notebook, job["note"])
     nbformat.write(notebook, running)
     os.replace(running, output)
     # A copy of an earlier failure would mislead.

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from fwrnn_core import paths
 from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import essence, read
+from fwrnn_core.book import noscript
 from fwrnn_core.book.assets import finish
 from fwrnn_core.book.autodoc import mend_docstring, mend_signature, skip_fields
 from fwrnn_core.book.onepage import add_widgets, move_page
@@ -193,6 +194,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("build-finished", write_doors, priority=800)
     app.connect("html-page-context", add_widgets)
+    app.connect("html-page-context", noscript.say)
     app.connect("build-finished", move_page, priority=850)
     # After all that writes pages or scripts.
     app.connect("build-finished", finish, priority=900)

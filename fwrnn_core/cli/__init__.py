@@ -8,6 +8,7 @@ becomes status 130.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from fwrnn_core.errors import FwrnnError
 
 # In the order in which --help shows them.
 GROUPS = ("data", "train", "records", "notebooks")
+
+# What a write says when there is no room left; it names no file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,6 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the user's to mend.
+        if error.errno in _FULL:
+            print(
+                f"fwrnn: {error.strerror}, in the middle of a write. What was saved before is "
+                "whole: make room, or set FWRNN_HOME to a folder that has some, and run the same "
+                "command again",
+                file=sys.stderr,
+            )
+            return 2
         if not _below_home(error):
             raise
         reason = f"{error.filename}: {error.strerror}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fwrnn_core.errors import unknown
 from fwrnn_core.experiments.published import adam
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig, records
 
@@ -71,6 +72,8 @@ def runs() -> Iterator[RunConfig]:
 
 def search(task: str, method: str) -> list[RunConfig]:
     """The trials of one method: the same draws for every method and task."""
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
     found = []
     for trial, (lr, batch, decay, radius) in enumerate(_draws()):
         name = f"fair/{task}/search/{method}/{trial:02d}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.theory.audit import Snapshot
 from fwrnn_core.theory.objective import Objective, flatten
 from fwrnn_core.theory.probes import PathProbe, parameters, training_risk
@@ -49,10 +50,19 @@ def follow(config: RunConfig, snapshots: int = 12, probes: Sequence[Probe] = ())
     >>> path = follow(RunConfig("demo", epochs=3, **small), snapshots=3)
     >>> [s.epoch for s in path.snapshots], path.points.shape
     ([0, 1, 2], torch.Size([3, 37]))
+
+    Raises:
+        ConfigError: the run is too short for a single outer update, so that it has no path.
     """
     keeper = PathProbe(snapshots)
     run = Run(config, probes=[keeper, *probes])
     run.advance(config.epochs, progress=False)
+    if not keeper.kept:
+        raise ConfigError(
+            f"{config.name}: {config.epochs} epochs of {len(run.data.y_train)} sequences in "
+            f"minibatches of {config.batch_size} do not finish one inner loop of "
+            f"K = {config.optimizer.inner_steps}; give more epochs or sequences, or a smaller K"
+        )
     context = ProbeContext(
         model=run.model,
         optimizer=run.optimizer,

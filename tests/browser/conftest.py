@@ -17,6 +17,8 @@ import pytest
 
 from fwrnn_core import paths
 
+from .explorer_page import show  # noqa: F401 (a fixture)
+
 SUB_PATH = "/some/where/book"
 FLAGS = [
     "--no-sandbox",

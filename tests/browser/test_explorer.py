@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,23 @@ from fwrnn_core.explorer.bundle import bundle
 
 from ..explorer.page import widget_page
 from .conftest import FLAGS, chromium
+from .explorer_page import (
+    Show,
+    act,
+    centre,
+    ends,
+    expected,
+    expected_ends,
+    frames,
+    model,
+    moved,
+    picture,
+    shown,
+)
 from .explorer_scripts import CONTRAST, DRAG, RUN_VECTORS
 
 pytestmark = pytest.mark.browser
 
-Show = Callable[..., Any]
 VECTORS = Path(__file__).parents[1] / "explorer" / "vectors.json"
 
 # What the reader does, and the same change on the Python object.
@@ -48,93 +59,6 @@ OUTER_CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
     "radius": ("slide radius 0.225", {"radius": 0.225}),
     "trajectory": ("pick trajectory released", {"trajectory": "released"}),
 }
-
-
-@pytest.fixture
-def show(browser: Any) -> Iterator[Show]:
-    """Open a page with an Explorer of the given settings; fail on any error or request."""
-    contexts, trouble = [], []
-
-    def open_page(theme: str | None = "light", width: int = 1000, **settings: Any) -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": 1000},
-            has_touch=width < 500,
-            reduced_motion="no-preference",
-        )
-        contexts.append(context)
-        page = context.new_page()
-
-        def request(route: Any) -> None:
-            trouble.append(route.request.url)
-            route.abort()
-
-        page.route("http*://**", request)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-        page.set_content(widget_page(Explorer(**settings), theme))
-        page.wait_for_function("window.ready")
-        frames(page)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert trouble == []
-
-
-def frames(page: Any, count: int = 3) -> None:
-    page.evaluate(
-        "async n => { for (let i = 0; i < n; i++) await new Promise(requestAnimationFrame); }",
-        count,
-    )
-
-
-def picture(page: Any) -> str:
-    """Both canvases of the stage, as the reader sees them."""
-    return page.evaluate(
-        "['.fwx-heat', '.fwx-over'].map((s) => document.querySelector(s).toDataURL()).join()"
-    )
-
-
-def act(page: Any, order: str) -> None:
-    verb, name, value = order.split(" ", 2)
-    if verb == "slide":
-        page.locator(f"input[type=range][data-name={name}]").evaluate(
-            "(el, v) => { el.value = v; el.dispatchEvent(new Event('input', {bubbles: true})); }",
-            value,
-        )
-    elif verb == "pick":
-        choice = page.locator(f'input[data-name={name}][value="{value}"]')
-        page.locator(f'label[for="{choice.get_attribute("id")}"]').click()
-    else:
-        page.locator(f"select[data-name={name}]").select_option(value)
-    frames(page)
-
-
-def shown(page: Any) -> dict[str, float]:
-    """The four numbers of the inner view, unrounded."""
-    read = "el => [el.dataset.value, el.dataset.agreement]"
-    loss, gap, angle = (
-        page.locator(f"output[data-name={name}]").evaluate(read)
-        for name in ("loss", "gap", "angle")
-    )
-    values = {"loss": loss[0], "gap": gap[0], "angle": angle[0], "agreement": angle[1]}
-    return {name: float(value) for name, value in values.items()}
-
-
-def expected(explorer: Explorer) -> dict[str, float]:
-    names = ("loss", "gap", "angle", "agreement")
-    return {name: pytest.approx(getattr(explorer, name), abs=1e-6, rel=1e-6) for name in names}
-
-
-def ends(page: Any) -> dict[str, float]:
-    rows = page.locator(".fwx-table tbody tr")
-    return dict(rows.evaluate_all("rs => rs.map((r) => [r.dataset.method, +r.dataset.loss])"))
-
-
-def expected_ends(explorer: Explorer) -> dict[str, Any]:
-    paths = explorer.trajectories().items()
-    return {name: pytest.approx(path.losses[-1], abs=1e-6, rel=1e-6) for name, path in paths}
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -177,23 +101,10 @@ def test_the_seed_draws_new_noise_and_the_reset_goes_back(show: Show) -> None:
     assert shown(page) == expected(explorer)
     page.locator("button[data-name=reset]").click()
     frames(page)
+    assert shown(page) == expected(Explorer(noise=1.0))
+    act(page, "slide noise 0")
     assert shown(page) == expected(Explorer())
     assert not page.locator("input[data-name=seed]").is_visible()
-
-
-def model(page: Any, name: str) -> Any:
-    return page.evaluate("name => window.model.get(name)", name)
-
-
-def centre(page: Any, selector: str) -> tuple[float, float]:
-    box = page.locator(selector).bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def moved(page: Any, surface: str) -> Explorer:
-    return Explorer(
-        surface=surface, x=model(page, "x"), y=model(page, "y"), radius=model(page, "radius")
-    )
 
 
 def test_the_mouse_drags_the_weights_and_the_radius(show: Show) -> None:

@@ -186,6 +186,20 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(config, capsys, tmp_path,
     assert "Not a directory; set FWRNN_HOME" in err
 
 
+def test_a_disk_that_is_full_is_a_sentence(config, capsys, home, monkeypatch):
+    """Such a write names no file, so it cannot be told by its path."""
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["train", config(), "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("fwrnn: No space left on device")
+    assert "run the same command again" in err
+    assert not list(home.rglob(".*.ckpt.*"))
+
+
 def test_an_error_of_ours_keeps_its_traceback(config, monkeypatch):
     def broken(self):
         raise FileNotFoundError(2, "No such file or directory", "/somewhere/else")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.theory.live import follow
 from fwrnn_core.theory.objective import flatten
 from fwrnn_core.theory.probes import parameters
@@ -47,3 +48,8 @@ def test_the_risk_of_a_path_is_that_of_its_model() -> None:
     assert path.risk().value(path.final) == pytest.approx(loss, rel=1e-5)
     # The gradient kept with a point is that of one minibatch; the risk's is that of all of them.
     assert path.risk().grad(path.final).shape == path.final.shape
+
+
+def test_a_run_too_short_for_one_update_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="one inner loop of K = 30; give more epochs"):
+        follow(SMALL.replace(**{"optimizer.inner_steps": 30}), snapshots=2)

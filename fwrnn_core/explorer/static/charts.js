@@ -10,7 +10,8 @@ const NAMED = 460; // wide enough to write the series' names at their ends
 
 /**
  * series: [{ points: [[x, y]], colour, width, dash, mark, name }], x from 0 to `xMax`.
- * options: { xMax, xName, zero (y from 0), log, cursor (x), colours, names (label line ends) }
+ * options: { xMax, xName, zero (y from 0), log, cursor (x), colours, names (label line ends),
+ * top (what lies above leaves the chart: a method that diverges must not flatten the others) }
  */
 export function lineChart(canvas, series, options) {
   const [context, width, height] = canvas.fit();
@@ -20,7 +21,7 @@ export function lineChart(canvas, series, options) {
   const drawn = series.map((s) => ({ ...s, points: s.points.map(([x, y]) => [x, lift(y)]) }));
   const all = drawn.flatMap((s) => s.points.map((p) => p[1])).filter(Number.isFinite);
   let low = options.zero ? 0 : Math.min(...all);
-  let high = Math.max(...all);
+  let high = Math.min(Math.max(...all), lift(options.top ?? Infinity));
   if (!(high - low > 1e-12 * Math.max(1, Math.abs(high)))) high = low + (Math.abs(low) || 1) * 0.1;
   const air = 0.06 * (high - low);
   if (!options.zero) low -= air;
@@ -52,7 +53,7 @@ export function lineChart(canvas, series, options) {
     if (s.mark && path.length <= 31) path.forEach((p) => s.mark(context, p, path.length > 16 ? 2 : 3, s.colour));
     if (named && path.length) {
       const [x, y] = path[path.length - 1];
-      ends.push({ x, y, name: s.name, colour: s.colour });
+      ends.push({ x, y: Math.max(y, PAD.top + 6), name: s.name, colour: s.colour });
     }
   }
   nameEnds(context, ends, base);

