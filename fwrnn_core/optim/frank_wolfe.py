@@ -182,6 +182,7 @@ class FrankWolfe(Optimizer):
 
     def _prepare(self, group: Group) -> None:
         options.check_group(group, self.step_size)
+        options.check_memory(self.param_groups)
         options.check_adaptive(self.adaptive, group["inner_steps"])
         group.update(
             reference_lr=float(group["lr"]),
@@ -265,7 +266,7 @@ class FrankWolfe(Optimizer):
             NonFiniteGradient: under ``nonfinite="raise"``.
             ConfigError: a sparse gradient; none where :attr:`needs_closure`; one over unequal K.
             WorkerLost: another worker of the process group is gone.
-            RuntimeError: inside :meth:`anchored`, or a closure in the middle of a loop.
+            RuntimeError: inside :meth:`anchored`; a closure in mid-loop or with a GradScaler.
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
@@ -276,15 +277,14 @@ class FrankWolfe(Optimizer):
                 "solver='trust-region' and adaptive='ratio' compare losses on one minibatch: call "
                 "step(closure)"
             )
-        finished = self._inner_step()
-        if finished:
+        if finished := self._inner_step():
             self._close(finished)
             self._update(finished)
         return None
 
     @torch.no_grad()
     def _whole_loop(self, closure: Callable[[], Any]) -> Any:
-        inner_steps = whole_loop.common_steps(self.param_groups)
+        inner_steps = whole_loop.common_steps(self)
         predicted = None
         if isinstance(self.solver, TrustRegion):
             loss, finished, predicted = whole_loop.trust_region(self, closure)

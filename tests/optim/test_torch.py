@@ -297,6 +297,43 @@ def test_refused_kinds_of_parameters_and_gradients() -> None:
     assert opt.inner_step == 0
 
 
+def test_weights_that_share_memory_are_refused() -> None:
+    """Each would put the other back to where that one had moved it: they drift."""
+    a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.zeros(2, 2))
+    opt = FrankWolfe([a])
+    b.data = a.data  # how older code ties weights
+    with pytest.raises(ConfigError, match=r"share memory.*b.weight = a.weight"):
+        opt.add_param_group({"params": [b]})
+    assert len(opt.param_groups) == 1
+    flat = torch.ones(6)
+    with pytest.raises(ConfigError, match=r"\(4,\) and \(3,\), share memory"):
+        FrankWolfe([nn.Parameter(flat[:4]), nn.Parameter(flat[3:])])
+
+
+def test_weights_side_by_side_in_one_buffer_are_fine() -> None:
+    flat = torch.ones(8)
+    views = [flat[:3], flat[3:3], flat[3:4], flat[4::2], flat[5::2]]
+    opt = FrankWolfe([nn.Parameter(v) for v in views], lr=0.1, inner_steps=2, outer=None)
+    for _ in range(2):
+        for p in opt.param_groups[0]["params"]:
+            p.grad = torch.ones_like(p)
+        opt.step()
+    moved = [1 / 3**0.5] * 3 + [1.0] + [1 / 2**0.5] * 4
+    assert flat.tolist() == pytest.approx([1 - 0.1 * m for m in moved])
+    FrankWolfe([nn.Parameter(torch.empty(2, device="meta")) for _ in range(2)])
+
+
+def test_the_default_device_does_not_matter() -> None:
+    w = nn.Parameter(torch.ones(2))
+    opt = FrankWolfe([w], inner_steps=2, track=("gap", "angle"), adaptive="agreement")
+    w.grad = torch.ones(2)
+    with torch.device("meta"):
+        for _ in range(2):
+            opt.step()
+        opt.load_state_dict(opt.state_dict())
+        assert opt.agreement().tolist() == pytest.approx([1.0])
+
+
 @pytest.mark.parametrize("norm", [1, 2, 3, math.inf, "spectral"])
 @pytest.mark.parametrize("scope", ["tensor", "global"])
 def test_memory_layout_does_not_matter(norm: Any, scope: str) -> None:
@@ -429,6 +466,17 @@ def test_grad_scaler() -> None:
     for p, q in zip(plain.parameters(), scaled.parameters(), strict=True):
         torch.testing.assert_close(p, q)
     assert twin.updates == opt.updates == 2
+
+
+def test_grad_scaler_takes_no_closure() -> None:
+    """Its verdict is on the gradients before the call; an overflow inside would pass unseen."""
+    w = nn.Parameter(torch.zeros(2))
+    opt = FrankWolfe([w], inner_steps=2)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(w.sum()).backward()
+    with pytest.raises(RuntimeError, match="with a closure"):
+        scaler.step(opt, lambda: scaler.scale(w.sum() * math.inf).backward())
+    assert torch.equal(w, torch.zeros(2))
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
