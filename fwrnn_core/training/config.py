@@ -253,7 +253,10 @@ class RunConfig:
             "words of letters, digits and . _ = + - joined by single slashes",
         )
         _require(
-            not self.name.startswith("bench/"), "name", self.name, "any but bench/, of benchmarks"
+            not self.name.startswith("bench/"),
+            "name",
+            self.name,
+            "any but bench/…, where benchmarks are",
         )
         _count("batch_size", self.batch_size)
         _count("epochs", self.epochs)

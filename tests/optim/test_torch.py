@@ -93,6 +93,19 @@ def test_add_param_group_in_mid_loop() -> None:
     assert len(opt.param_groups) == len(opt.outer.param_groups) == 2
 
 
+@pytest.mark.parametrize("outer", [torch.optim.Adam, torch.optim.SGD, None])
+def test_parameters_put_into_a_group_s_list_are_trained(outer: Any) -> None:
+    """Networks that grow or are pruned edit the list in place, or give the group another."""
+    old, new, last = parameter(1.0), parameter(1.0), parameter(1.0)
+    opt = FrankWolfe([old], lr=0.1, inner_steps=1, outer=outer)
+    walk(opt, [{old: [1.0]}])
+    opt.param_groups[0]["params"][0] = new
+    walk(opt, [{new: [1.0]}])
+    opt.param_groups[0]["params"] = [last]
+    walk(opt, [{last: [1.0]}])
+    assert [old.item(), new.item(), last.item()] == pytest.approx([0.9] * 3)
+
+
 def test_misspelt_group_options_are_refused_and_own_keys_are_not() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'weight_decay'"):
         FrankWolfe([{"params": [parameter(1.0)], "weight_decy": 0.1}])
@@ -495,6 +508,28 @@ def test_compiled_models_train(backend: str) -> None:
         losses.append(loss.item())
         opt.step()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_step_inside_a_compiled_function_is_left_as_it_is() -> None:
+    """Tracing it gives a dozen little graphs and recompilations without end, and gains nothing."""
+    graphs = []
+
+    def count(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.manual_seed(0)
+    models = [nn.Linear(3, 1) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    opts = [FrankWolfe(m.parameters(), lr=0.05, inner_steps=2) for m in models]
+    steps = [opts[0].step, torch.compile(opts[1].step, backend=count)]
+    for x in torch.randn(6, 4, 3):
+        for model, opt, step in zip(models, opts, steps, strict=True):
+            opt.zero_grad()
+            model(x).square().mean().backward()
+            step()
+    assert not graphs
+    assert torch.equal(models[0].weight, models[1].weight)
 
 
 def test_tensor_and_global_scope_agree_on_one_tensor() -> None:
