@@ -36,8 +36,9 @@ class Coverage:
         """Number of runs that need no more training: complete, or diverged."""
         return len(self.names("complete")) + len(self.names("diverged"))
 
-    def words(self, command: str = "") -> str:
-        """One or two sentences of Markdown: what there is, what is missing, what trains it.
+    def words(self, command: str = "", details: str = "") -> str:
+        """A few sentences of Markdown: what there is, what is missing, what trains it. ``details``,
+        such as names, go before the command wherever there is something to tell apart.
 
         >>> Coverage({"a": ("complete", 5, 5), "b": ("missing", 0, 5)}).words("fwrnn train ab")
         '1 of 2 runs is complete, 1 is not run yet. `fwrnn train ab` trains the rest.'
@@ -58,7 +59,8 @@ class Coverage:
             _some(counts["missing"], "not run yet", verb=True),
         ]
         left = counts["partial"] + counts["missing"]
-        return ", ".join(filter(None, done)) + "." + (then.format("the rest") if left else "")
+        told = ", ".join(filter(None, done)) + "." + details
+        return told + (then.format("the rest") if left else "")
 
     def _partial(self) -> str:
         spans = [(done, of) for state, done, of in self.runs.values() if state == "partial"]
@@ -74,6 +76,11 @@ def _is(count: int) -> str:
 
 def _some(count: int, what: str, verb: bool = False) -> str:
     return f"{count} {_is(count)} {what}" if count and verb else f"{count} {what}" if count else ""
+
+
+def state_of(record: Record | None, epochs: int) -> tuple[str, int, int]:
+    """State, epochs done and epochs planned of a run, as in :class:`Coverage`."""
+    return ("missing", 0, epochs) if record is None else (record.status, record.epochs, epochs)
 
 
 class Evidence:
@@ -120,8 +127,5 @@ class Evidence:
         for name in names:
             record, planned = self.record(name), self.catalogue.get(name)
             epochs = planned.epochs if planned else record.config.epochs if record else 0
-            if record is None:
-                found[name] = ("missing", 0, epochs)
-            else:
-                found[name] = (record.status, record.epochs, epochs)
+            found[name] = state_of(record, epochs)
         return Coverage(found)

@@ -75,22 +75,20 @@ def test_no_rerun_is_called_the_best_while_one_is_missing():
 
 
 def test_what_is_recorded_is_said_in_words():
-    assert cover({"adam": [0.6], "fw-k5": [0.7]}).sentence() == (
-        "All 2 runs are recorded at full length."
-    )
+    assert cover({"adam": [0.6], "fw-k5": [0.7]}).sentence() == "All 2 runs are complete."
     assert cover({"adam": None, "fw-k5": None}).sentence() == (
-        "None of the 2 runs is recorded yet."
+        "**Not run yet:** none of the 2 runs has a record."
     )
     begun = cover({"adam": [0.6], "fw-k5": [0.7], "fw-k1": None}, adam="partial")
     assert begun.sentence() == (
-        "2 of 3 runs are recorded so far, 1 of them at full length. Begun: Adam (1 of 200 epochs). "
-        "Missing: Frank-Wolfe, K = 1."
+        "1 of 3 runs is complete, 1 is at 1 of 200 epochs, 1 is not run yet. "
+        "Begun: Adam (1 of 200 epochs). Missing: Frank-Wolfe, K = 1."
     )
     assert not begun.whole
     assert begun.get("fw-k5") is begun.only("fw-k5").records[0]
     short = cover({"adam": [0.6] * 10, "fw-k5": [0.7] * 10}, adam="partial", **{"fw-k5": "partial"})
     assert short.extent == "10 of 200 epochs"
-    assert short.sentence().endswith("Each recorded run has 10 of 200 epochs.")
+    assert short.sentence() == "0 of 2 runs are complete, 2 are at 10 of 200 epochs."
 
 
 def test_what_is_missing_comes_with_the_command_that_trains_it():
@@ -104,7 +102,7 @@ def test_what_is_missing_comes_with_the_command_that_trains_it():
     assert (
         cover(dict.fromkeys(runs))
         .sentence("fwrnn train x")
-        .endswith("recorded yet. `fwrnn train x` trains them.")
+        .endswith("has a record. `fwrnn train x` trains them.")
     )
 
 

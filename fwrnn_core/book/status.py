@@ -107,7 +107,7 @@ class RecordsTable(Directive):
         names = records.names()
         for name in names:
             env.note_dependency(str(records.path_of(name)))
-        found = {name: records.read(records.path_of(name)) for name in names}
+        found = {name: records.filed(name) for name in names}
         rows = record_rows(found, experiments.planned())
         machines = _distinct(run.body["environment"]["processor"] for run in found.values())
         return [

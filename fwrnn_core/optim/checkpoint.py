@@ -20,7 +20,11 @@ def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequen
     """Raise :class:`ConfigError` unless ``state_dict`` fits an optimizer of signature ``mine``."""
     saved = state_dict.get("frank_wolfe")
     if saved is None or "outer" not in state_dict:
-        raise ConfigError("not the state_dict of a FrankWolfe optimizer: no 'frank_wolfe' entry")
+        # torch.distributed.checkpoint keeps what it knows: moments of the outer optimizer are lost.
+        raise ConfigError(
+            "not the state_dict of a FrankWolfe optimizer: no 'frank_wolfe' or 'outer' entry. Save "
+            "and load optimizer.state_dict() itself, as it is"
+        )
     if saved.get("version") != VERSION:
         raise ConfigError(
             f"optimizer state of version {saved.get('version')!r}, this package reads {VERSION}"

@@ -21,7 +21,8 @@ Groups = Sequence[Mapping[str, Any]]
 
 def agreement(groups: Groups, state: inner.State, scope: str) -> Tensor:
     """‖Δ_K‖/δ of every ball; see :meth:`FrankWolfe.agreement`."""
-    return torch.tensor(_per_ball(groups, state, scope, "agreement", math.nan), dtype=torch.float64)
+    found = _per_ball(groups, state, scope, "agreement", math.nan)
+    return torch.tensor(found, dtype=torch.float64, device="cpu")  # whatever the default device
 
 
 def summary(opt: FrankWolfe) -> dict[str, Any]:

@@ -38,9 +38,14 @@ def share_start(
     Frozen parameters count as a setting: a worker that skips one would send a shorter walk.
 
     Raises:
-        ConfigError: the workers' settings differ.
+        ConfigError: not a process group, or the workers' settings differ.
         WorkerLost: a worker is missing.
     """
+    if not isinstance(group, Group):
+        raise ConfigError(
+            f"process_group = {group!r}: give a torch.distributed.ProcessGroup that this worker is "
+            "a member of, such as torch.distributed.group.WORLD after init_process_group()"
+        )
     own = [
         {
             **{key: g[key] for key in OWN},

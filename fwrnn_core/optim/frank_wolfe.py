@@ -135,7 +135,7 @@ class FrankWolfe(Optimizer):
         self.solver = make_solver(solver, step_size)
         self.adaptive = make_adaptive(adaptive)
         self.track = frozenset(track)
-        self.process_group = process_group
+        self.process_group = None  # until all groups are there: they are shared in one go
         #: Minibatches dropped for non-finite gradients, and outer updates made.
         self.skipped = 0
         self.updates = 0
@@ -145,14 +145,8 @@ class FrankWolfe(Optimizer):
         self._outer: Outer | None = None
         plan = self.solver, self.adaptive, scope, trajectory, self.track
         self._rules = inner.make_rules(*plan, shared=process_group is not None)
-        defaults = {
-            "lr": lr,
-            "radius": radius,
-            "inner_steps": inner_steps,
-            "norm": norm,
-            "gradient_momentum": gradient_momentum,
-            "maximize": maximize,
-        }
+        defaults: Group = {"lr": lr, "radius": radius, "inner_steps": inner_steps, "norm": norm}
+        defaults |= {"gradient_momentum": gradient_momentum, "maximize": maximize}
         super().__init__(params, defaults)
         if outer is not None:
             self._outer = Outer(outer, self.param_groups)
@@ -164,10 +158,12 @@ class FrankWolfe(Optimizer):
         if scope == "global":
             options.check_global(self.param_groups)
         if process_group is not None:
+            self.process_group = process_group
             distributed.share_start(process_group, self.param_groups, self._settings())
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add parameters; they join the walk at the next inner step.
+        """Add parameters; they join the walk at the next inner step. With a ``process_group`` all
+        workers add the same, and take over the first one's weights.
 
         Raises:
             ConfigError: as at construction.
@@ -182,7 +178,10 @@ class FrankWolfe(Optimizer):
 
     def _prepare(self, group: Group) -> None:
         options.check_group(group, self.step_size)
+        options.check_memory(self.param_groups)
         options.check_adaptive(self.adaptive, group["inner_steps"])
+        if self.process_group is not None:
+            distributed.share_start(self.process_group, [group], self._settings())
         group.update(
             reference_lr=float(group["lr"]),
             radius_scale=1.0,
@@ -265,7 +264,7 @@ class FrankWolfe(Optimizer):
             NonFiniteGradient: under ``nonfinite="raise"``.
             ConfigError: a sparse gradient; none where :attr:`needs_closure`; one over unequal K.
             WorkerLost: another worker of the process group is gone.
-            RuntimeError: inside :meth:`anchored`, or a closure in the middle of a loop.
+            RuntimeError: inside :meth:`anchored`; a closure in mid-loop or with a GradScaler.
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
@@ -276,15 +275,14 @@ class FrankWolfe(Optimizer):
                 "solver='trust-region' and adaptive='ratio' compare losses on one minibatch: call "
                 "step(closure)"
             )
-        finished = self._inner_step()
-        if finished:
+        if finished := self._inner_step():
             self._close(finished)
             self._update(finished)
         return None
 
     @torch.no_grad()
     def _whole_loop(self, closure: Callable[[], Any]) -> Any:
-        inner_steps = whole_loop.common_steps(self.param_groups)
+        inner_steps = whole_loop.common_steps(self)
         predicted = None
         if isinstance(self.solver, TrustRegion):
             loss, finished, predicted = whole_loop.trust_region(self, closure)

@@ -22,7 +22,7 @@ from torch.autograd.graph import increment_version
 
 from fwrnn_core.models.kernels import cc
 from fwrnn_core.models.kernels.backend import wanted
-from fwrnn_core.optim.options import radius
+from fwrnn_core.optim.options import PLAIN, radius
 from fwrnn_core.optim.schedule import Mix
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 # Where a step leaves the weights: the enum of walk.c.
 _FIRST, _PAPER, _RELEASED, _LAST, _ONLY = range(5)
-
-# Subclasses (DTensor, …) may have no memory of their own behind their pointer.
-_PLAIN = (Tensor, torch.nn.Parameter)
 
 # Tensors beyond this torch spreads over its threads, if it has more than two.
 _LARGE = 1 << 20
@@ -65,7 +62,7 @@ def fits(tensors: Sequence[Tensor]) -> bool:
     spread = torch.get_num_threads() > 2
     for t in tensors:
         if (
-            type(t) not in _PLAIN
+            type(t) not in PLAIN
             or t.dtype is not torch.float32
             or not t.is_cpu
             or not t.is_contiguous()

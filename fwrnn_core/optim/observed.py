@@ -20,6 +20,9 @@ def observed(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            # Not for tracing: the step is one call into C, and reads its numbers on the way.
+            return torch.compiler.disable(watched)(self, *args, **kwargs)
         if (
             torch.autograd._profiler_enabled()
             or self._optimizer_step_pre_hooks

@@ -6,7 +6,10 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
+
+import torch
 
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.adaptive import AdaptiveRadius
@@ -19,6 +22,8 @@ NONFINITE = ("raise", "skip")
 TRACKED = ("gap", "angle")
 #: Options of a group that are the loop's own; everything else in a group is the outer optimizer's.
 OWN = ("lr", "radius", "inner_steps", "norm", "gradient_momentum", "maximize")
+#: Subclasses (DTensor, …) may have no memory of their own behind their pointer.
+PLAIN = (torch.Tensor, torch.nn.Parameter)
 #: What the loop itself keeps in a group, so that ``state_dict`` holds it.
 LOOP = ("reference_lr", "radius_scale", "inner_step", "loop_radius", "signal")
 
@@ -67,6 +72,21 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
             raise ConfigError(
                 f"a parameter of shape {tuple(p.shape)} has dtype {p.dtype}: the balls are defined "
                 "for real floating-point tensors; hold complex weights as torch.view_as_real"
+            )
+
+
+def check_memory(groups: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse weights that lie in each other: a walk puts a weight back to ω_t, and where another
+    one has moved it meanwhile, that is another place."""
+    every = dict.fromkeys(p for group in groups for p in group["params"])
+    # Strided views may interleave, and subclasses have no memory of their own: not judged.
+    solid = [p for p in every if type(p) in PLAIN and p.numel() and p.is_contiguous()]
+    spans = sorted((str(p.device), p.data_ptr(), p.nbytes, tuple(p.shape)) for p in solid)
+    for (device, start, size, shape), (other, next_start, _, next_shape) in pairwise(spans):
+        if device == other and 0 < start <= next_start < start + size:  # 0: on meta
+            raise ConfigError(
+                f"two parameters, of shapes {shape} and {next_shape}, share memory: tie weights by "
+                "one Parameter (b.weight = a.weight) instead of through .data, or give one of them"
             )
 
 

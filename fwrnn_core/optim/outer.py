@@ -50,6 +50,8 @@ class Outer:
 
         The caller's ``p.grad`` are put back afterwards."""
         for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            # Users put other parameters into a group's list, when a network grows or is pruned.
+            theirs["params"] = ours["params"]
             theirs["lr"] = ours["lr"]
             for key in self.options:
                 theirs[key] = ours[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 Closure = Callable[[], Any]
 
 
-def common_steps(groups: Sequence[dict[str, Any]]) -> int:
+def common_steps(opt: FrankWolfe) -> int:
     """The K that all groups share, if they stand between two loops.
 
     Raises:
-        RuntimeError: a loop is under way.
+        RuntimeError: a loop is under way, or a GradScaler calls.
         ConfigError: groups of different K.
     """
+    groups = opt.param_groups
+    if hasattr(opt, "found_inf"):  # of the gradients at hand, not of those that will come
+        raise RuntimeError(
+            "GradScaler.step() with a closure: the scaler cannot check the gradients that the "
+            "closure computes; call it without one, after each backward()"
+        )
     if done := max(group["inner_step"] for group in groups):
         raise RuntimeError(
             f"step(closure) runs a whole loop, but {done} inner steps of another are done; finish "
@@ -135,7 +141,9 @@ def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: floa
         change = -change
     if opt.process_group is not None:
         # One ratio, hence one radius, on all workers: of the mean over their minibatches.
-        both = torch.tensor([change, predicted], dtype=torch.float64)
+        # Where the weights are: NCCL takes nothing from the CPU.
+        device = opt.param_groups[0]["params"][0].device
+        both = torch.tensor([change, predicted], dtype=torch.float64, device=device)
         distributed.average(opt.process_group, [both], [])
         change, predicted = both.tolist()
     return change / predicted if predicted else math.nan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fwrnn_core.evidence import Evidence
+from fwrnn_core.evidence import Coverage, Evidence, state_of
 from fwrnn_core.reports.names import label, method
 from fwrnn_core.training import Record, RunConfig
 
@@ -60,36 +60,15 @@ class Recorded:
 
     def sentence(self, command: str = "") -> str:
         """In plain words what is recorded, what is only begun, what is missing, what trains it."""
-        text = self._state()
-        if not command or self.whole:
-            return text
-        return f"{text} `{command}` trains {'the rest' if self.found else 'them'}."
-
-    def _state(self) -> str:
-        total, found = len(self.configs), len(self.found)
-        if not found:
-            return f"None of the {total} runs is recorded yet."
-        whole = found - len(self.partial)
-        length = f"{'all' if whole == found else whole or 'none'} of them at full length."
-        if whole == total:
-            text = f"All {total} runs are recorded at full length."
-        elif found == total:
-            text = f"All {total} runs are recorded, {length}"
-        elif found == 1:
-            text = f"1 of {total} runs is recorded so far."
-        else:
-            text = f"{found} of {total} runs are recorded so far, {length}"
-        if self.partial:
-            if self.extent:
-                text += f" Each recorded run has {self.extent}."
-            else:
-                begun = [f"{label(r)} ({progress(r)})" for r in self.partial]
-                text += f" Begun: {'; '.join(begun)}."
-        if diverged := [r for r in self.found if r.status == "diverged"]:
-            text += f" Diverged: {'; '.join(f'{label(r)} ({progress(r)})' for r in diverged)}."
-        if self.missing:
-            text += f" Missing: {'; '.join(label(c) for c in self.missing)}."
-        return text
+        cover = Coverage({config.name: state_of(record, config.epochs) for config, record in self})
+        diverged = [r for r in self.found if r.status == "diverged"]
+        named = {
+            "Begun": [] if self.extent else [f"{label(r)} ({progress(r)})" for r in self.partial],
+            "Diverged": [f"{label(r)} ({progress(r)})" for r in diverged],
+            "Missing": [label(config) for config in self.missing],
+        }
+        details = [f" {what}: {'; '.join(which)}." for what, which in named.items() if which]
+        return cover.words(command, "".join(details))
 
 
 def recorded(configs: Sequence[RunConfig]) -> Recorded:

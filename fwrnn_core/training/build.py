@@ -137,17 +137,28 @@ def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
         raise _option_error("model.options", model, config.options, error) from None
 
 
-def check_last_batch(config: RunConfig, model: nn.Module, data: Dataset) -> None:
-    """Refuse a split that leaves a model with batch normalisation one row to train on."""
-    total = len(data.y_train)
-    alone = total % config.batch_size == 1 or config.batch_size == 1
-    # RecurrentNet normalises its last state, [N, H]; IndRNN has N * T rows.
-    if alone and isinstance(getattr(model, "norm", None), nn.BatchNorm1d):
-        raise ConfigError(
-            f"batch_size = {config.batch_size} leaves 1 of the {total} training examples of "
-            f"{data.name} to a minibatch of its own, and batch normalisation needs two; give "
-            "another batch_size"
-        )
+def check_last_batch(
+    config: RunConfig, model: nn.Module, data: Dataset, validation: Dataset | None
+) -> None:
+    """Refuse a split that leaves batch normalisation one row to normalise in training mode."""
+    if not any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
+        return
+    splits = {"training": (len(data.y_train), config.tbptt)}
+    if config.evaluation == "published-code":  # tests in training mode, on whole sequences
+        tested = {"test": data, "validation": validation}
+        splits |= {part: (len(d.y_test), None) for part, d in tested.items() if d is not None}
+    steps = data.num_steps
+    for part, (total, chunk) in splits.items():
+        # RecurrentNet normalises its last state, [N, H]; IndRNN the N * T rows of a chunk.
+        flat = isinstance(model, RecurrentNet)
+        one_row = flat or (steps - 1) % (chunk or steps) == 0
+        if one_row and (total - 1) % config.batch_size == 0:
+            also = "" if flat else f" (and 1 of the {steps} time steps to a chunk of its own)"
+            raise ConfigError(
+                f"batch_size = {config.batch_size} leaves 1 of the {total} {part} examples of "
+                f"{data.name} to a minibatch of its own{also}, and batch normalisation needs two "
+                f"rows; give another batch_size{'' if flat else ' or tbptt'}"
+            )
 
 
 def build_loss(config: ModelConfig, data: Dataset) -> Callable[[Tensor, Tensor], Tensor]:

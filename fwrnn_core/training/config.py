@@ -19,7 +19,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fwrnn_core.errors import ConfigError, unknown
 
-Norm = float | Literal["spectral", "nuclear"]
+MatrixNorm = Literal["spectral", "nuclear", "newton-schulz"]
+Norm = float | MatrixNorm
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
 
 
@@ -28,10 +29,10 @@ def _require(ok: bool, what: str, value: object, valid: str) -> None:
         raise ConfigError(f"{what} = {value!r} is out of range; valid: {valid}")
 
 
-def _choice(what: str, value: object, options: object) -> None:
-    names = [o for o in get_args(options) if o is not type(None)]
+def _choice(what: str, value: object, options: object, or_else: str = "") -> None:
+    names = get_args(options)
     if value not in names:
-        raise unknown(what, value, names)
+        raise ConfigError(f"{unknown(what, value, names)} {or_else}".rstrip())
 
 
 def _positive(what: str, value: float | None, *, optional: bool = False) -> None:
@@ -39,6 +40,16 @@ def _positive(what: str, value: float | None, *, optional: bool = False) -> None
         return
     ok = isinstance(value, int | float) and math.isfinite(value) and value > 0
     _require(ok, what, value, "a finite number > 0" + (" or None" if optional else ""))
+
+
+def _no_field_in(part: OptimizerConfig | ModelConfig, what: str) -> None:
+    """``options`` are what has no field: one setting must not have two places, or two ids."""
+    for f in fields(part):
+        if f.name in part.options:
+            raise ConfigError(
+                f"{what}.options = {dict(part.options)!r}: {f.name!r} is a field of its own; set "
+                f"{what}.{f.name}"
+            )
 
 
 def _mapping(what: str, value: object) -> None:
@@ -109,6 +120,7 @@ class ModelConfig:
         _count("model.num_layers", self.num_layers)
         _choice("model.head", self.head, Literal["auto", "linear", "sigmoid"])
         _mapping("model.options", self.options)
+        _no_field_in(self, "model")
 
 
 OptimizerName = Literal["frank-wolfe", "adam", "sgd"]
@@ -147,10 +159,11 @@ class OptimizerConfig:
         _positive("optimizer.radius", self.radius, optional=True)
         _count("optimizer.inner_steps", self.inner_steps)
         if isinstance(self.norm, str):
-            _choice("optimizer.norm", self.norm, Literal["spectral", "nuclear"])
+            _choice("optimizer.norm", self.norm, MatrixNorm, "or a float >= 1, inf")
         else:
+            names = ", ".join(map(repr, get_args(MatrixNorm)))
             ok = isinstance(self.norm, int | float) and self.norm >= 1
-            _require(ok, "optimizer.norm", self.norm, "a float >= 1, inf, 'spectral', 'nuclear'")
+            _require(ok, "optimizer.norm", self.norm, f"a float >= 1, inf, {names}")
         _choice("optimizer.scope", self.scope, Literal["tensor", "global"])
         _choice("optimizer.step_size", self.step_size, Literal["1/k", "2/(k+1)"])
         _choice("optimizer.trajectory", self.trajectory, Literal["paper", "released"])
@@ -169,6 +182,12 @@ class OptimizerConfig:
             raise ConfigError(
                 f"optimizer.options = {dict(self.options)!r} are keywords of FrankWolfe; "
                 f"optimizer.name = {self.name!r} takes none"
+            )
+        _no_field_in(self, "optimizer")
+        if "process_group" in self.options:
+            raise ConfigError(
+                "optimizer.options: a run is one process, so 'process_group' is not for it; call "
+                "FrankWolfe in a training loop of your own"
             )
 
 
@@ -232,6 +251,12 @@ class RunConfig:
             "name",
             self.name,
             "words of letters, digits and . _ = + - joined by single slashes",
+        )
+        _require(
+            not self.name.startswith("bench/"),
+            "name",
+            self.name,
+            "any but bench/…, where benchmarks are",
         )
         _count("batch_size", self.batch_size)
         _count("epochs", self.epochs)

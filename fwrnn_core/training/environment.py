@@ -15,7 +15,7 @@ import torch
 
 import fwrnn_core
 from fwrnn_core import memory
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.models import kernels
 
 
@@ -29,6 +29,9 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError:  # torch would list every back end that it ever had
+        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps")) from None
+    try:
         if device.type == "meta":
             raise RuntimeError("it holds no numbers")
         torch.empty(0, device=device)

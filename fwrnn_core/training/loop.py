@@ -73,7 +73,7 @@ class Run:
         self.data, self.validation = build.build_data(config)
         with build.seeded(build.derive_seed(config.seed, "init"), self.device):
             self.model: nn.Module = build.build_model(config.model, self.data).to(self.device)
-        build.check_last_batch(config, self.model, self.data)
+        build.check_last_batch(config, self.model, self.data, self.validation)
         self.loss_fn = build.build_loss(config.model, self.data)
         self.head = build.head_of(config.model, self.data)
         self.optimizer = build.build_optimizer(config, self.model)
@@ -305,6 +305,9 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
             self.schedule.load_state_dict(state["schedule"])
+            # At the very end of an epoch the schedule moves before this process's first step, and
+            # torch would warn: the steps that it looks for were taken by an earlier process.
+            self.optimizer._opt_called = True  # type: ignore[attr-defined]
         self.probes.load_state_dict(state["probes"])
         self.epoch, self.minibatch, self.updates, self.evaluations = state["counters"]
         self.sums, self.curves, self.losses = state["sums"], state["curves"], state["losses"]

@@ -172,6 +172,23 @@ def read(path: Path) -> Record:
     return record
 
 
+def filed(name: str, folder: Path | None = None) -> Record:
+    """Read the record filed under a name: the run's own, or one of a folder of copies, below which
+    the run's own name follows (``other-processor/har2/published/adam``).
+
+    Raises :class:`~fwrnn_core.errors.RecordError` as :func:`read` does, and for a copy under
+    another name, which would be listed as one run and verified as another.
+    """
+    path = path_of(name, folder)
+    record = read(path)
+    if not f"/{name}".endswith(f"/{record.name}"):
+        raise RecordError(
+            f"{path}: holds the record of {record.name}. Delete it, or move it to a folder of "
+            f"copies, such as {path_of(f'copies/{record.name}', folder)}"
+        )
+    return record
+
+
 def names(pattern: str = "*", folder: Path | None = None) -> list[str]:
     """Names of the stored records that match a shell pattern (``*`` crosses slashes), sorted."""
     folder = folder or paths.records()
@@ -188,4 +205,4 @@ def load(pattern: str | Iterable[str] = "*", folder: Path | None = None) -> list
     found = sorted({name for p in patterns for name in names(p, folder)})
     if not found:
         raise RecordError(str(unknown("record", " ".join(patterns), names("*", folder))))
-    return [read(path_of(name, folder)) for name in found]
+    return [filed(name, folder) for name in found]

@@ -41,6 +41,6 @@ def survey(pattern: str, catalogue: dict[str, RunConfig]) -> list[Status]:
     named = {n for n in catalogue if fnmatchcase(n, pattern)} | stored
     rows = []
     for name in sorted(named):
-        record = records.read(records.path_of(name)) if name in stored else None
+        record = records.filed(name) if name in stored else None
         rows.append(status(name, catalogue.get(name), record))
     return rows

@@ -97,7 +97,7 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["train", "har2/published/adam", "--device", "cudda"], ["cudda"]),
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
         # Also with several runs: one mistake is one sentence, not a failure of each of them.
-        (["train", "table3", "--device", "cudda"], ["device 'cudda' is not available here"]),
+        (["train", "table3", "--device", "cudda"], ["unknown device 'cudda'. Did you mean 'cuda'"]),
         (["train", "table3", "--threads", "0"], ["--threads = 0"]),
         (["train", "table3", "--stop-after", "0"], ["--stop-after = 0"]),
         (["train", "har2"], ["'har2' is a folder, no run; 'har2/*'"]),

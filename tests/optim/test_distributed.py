@@ -50,7 +50,7 @@ def worker(rank: int, folder: str) -> None:
     results = {"walks of 3": local_walks(rank, dist.group.WORLD)}
     if rank < 2:
         results["walks of 2"] = local_walks(rank, pair)
-        for job in (ddp, skipping, steering, doubtful, different, dying):
+        for job in (ddp, skipping, steering, joining, doubtful, different, dying):
             results[job.__name__] = job(rank, pair)
     torch.save(results, f"{folder}/{rank}.pt")
     os._exit(0)  # with a dead peer the group cannot be taken down in an orderly way
@@ -194,6 +194,26 @@ def steering(rank: int, group: Any) -> dict[str, Any]:
     for _ in range(3):
         opt.step(closure)
     return {"weights": w.detach(), "radius": opt.diagnostics()["radius"]}
+
+
+def joining(rank: int, group: Any) -> list[Tensor]:
+    """A layer that thaws later starts from other weights everywhere, as the first ones do."""
+    model = network(rank)
+    opt = FrankWolfe(model["a"].parameters(), inner_steps=K, process_group=group)
+    for batch in range(3 * K):
+        if batch == K:
+            opt.add_param_group({"params": model["b"].parameters(), "lr": 1e-2})
+        model.zero_grad()
+        loss(model, rank, batch).backward()
+        opt.step()
+    return [p.detach() for p in (*model["a"].parameters(), *model["b"].parameters())]
+
+
+def test_parameters_that_join_later_start_from_the_first_worker_s(
+    outcomes: list[dict[str, Any]],
+) -> None:
+    first, second = (outcome["joining"] for outcome in outcomes[:2])
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_workers_have_one_adaptive_radius(outcomes: list[dict[str, Any]]) -> None:

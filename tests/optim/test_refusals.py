@@ -25,6 +25,9 @@ from fwrnn_core.errors import ConfigError
         ({"outer": torch.optim.SparseAdam}, "SparseAdam cannot be the outer optimizer"),
         ({"step_size": lambda k: None}, "must be a number"),
         ({"track": "gaps"}, "Did you mean 'gap'"),
+        # What new_group gives to a worker that is not in it, and a rank for a group.
+        ({"process_group": dist.GroupMember.NON_GROUP_MEMBER}, "give a torch.distributed."),
+        ({"process_group": 3}, "process_group = 3"),
     ],
 )
 def test_bad_arguments(arguments: Any, message: str) -> None:

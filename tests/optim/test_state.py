@@ -194,7 +194,11 @@ def test_a_state_of_other_parameters_is_refused_and_nothing_changes() -> None:
     refuse(
         FrankWolfe(params, outer=torch.optim.SGD), "another kind of outer optimizer (Adam, here SGD"
     )
-    refuse(FrankWolfe(params), "no 'frank_wolfe' entry", torch.optim.Adam(params).state_dict())
+    refuse(
+        FrankWolfe(params),
+        "no 'frank_wolfe' or 'outer' entry",
+        torch.optim.Adam(params).state_dict(),
+    )
     newer = {**saved, "frank_wolfe": {**saved["frank_wolfe"], "version": 99}}
     refuse(FrankWolfe(params), "version 99", newer)
 

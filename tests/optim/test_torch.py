@@ -93,6 +93,19 @@ def test_add_param_group_in_mid_loop() -> None:
     assert len(opt.param_groups) == len(opt.outer.param_groups) == 2
 
 
+@pytest.mark.parametrize("outer", [torch.optim.Adam, torch.optim.SGD, None])
+def test_parameters_put_into_a_group_s_list_are_trained(outer: Any) -> None:
+    """Networks that grow or are pruned edit the list in place, or give the group another."""
+    old, new, last = parameter(1.0), parameter(1.0), parameter(1.0)
+    opt = FrankWolfe([old], lr=0.1, inner_steps=1, outer=outer)
+    walk(opt, [{old: [1.0]}])
+    opt.param_groups[0]["params"][0] = new
+    walk(opt, [{new: [1.0]}])
+    opt.param_groups[0]["params"] = [last]
+    walk(opt, [{last: [1.0]}])
+    assert [old.item(), new.item(), last.item()] == pytest.approx([0.9] * 3)
+
+
 def test_misspelt_group_options_are_refused_and_own_keys_are_not() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'weight_decay'"):
         FrankWolfe([{"params": [parameter(1.0)], "weight_decy": 0.1}])
@@ -297,6 +310,43 @@ def test_refused_kinds_of_parameters_and_gradients() -> None:
     assert opt.inner_step == 0
 
 
+def test_weights_that_share_memory_are_refused() -> None:
+    """Each would put the other back to where that one had moved it: they drift."""
+    a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.zeros(2, 2))
+    opt = FrankWolfe([a])
+    b.data = a.data  # how older code ties weights
+    with pytest.raises(ConfigError, match=r"share memory.*b.weight = a.weight"):
+        opt.add_param_group({"params": [b]})
+    assert len(opt.param_groups) == 1
+    flat = torch.ones(6)
+    with pytest.raises(ConfigError, match=r"\(4,\) and \(3,\), share memory"):
+        FrankWolfe([nn.Parameter(flat[:4]), nn.Parameter(flat[3:])])
+
+
+def test_weights_side_by_side_in_one_buffer_are_fine() -> None:
+    flat = torch.ones(8)
+    views = [flat[:3], flat[3:3], flat[3:4], flat[4::2], flat[5::2]]
+    opt = FrankWolfe([nn.Parameter(v) for v in views], lr=0.1, inner_steps=2, outer=None)
+    for _ in range(2):
+        for p in opt.param_groups[0]["params"]:
+            p.grad = torch.ones_like(p)
+        opt.step()
+    moved = [1 / 3**0.5] * 3 + [1.0] + [1 / 2**0.5] * 4
+    assert flat.tolist() == pytest.approx([1 - 0.1 * m for m in moved])
+    FrankWolfe([nn.Parameter(torch.empty(2, device="meta")) for _ in range(2)])
+
+
+def test_the_default_device_does_not_matter() -> None:
+    w = nn.Parameter(torch.ones(2))
+    opt = FrankWolfe([w], inner_steps=2, track=("gap", "angle"), adaptive="agreement")
+    w.grad = torch.ones(2)
+    with torch.device("meta"):
+        for _ in range(2):
+            opt.step()
+        opt.load_state_dict(opt.state_dict())
+        assert opt.agreement().tolist() == pytest.approx([1.0])
+
+
 @pytest.mark.parametrize("norm", [1, 2, 3, math.inf, "spectral"])
 @pytest.mark.parametrize("scope", ["tensor", "global"])
 def test_memory_layout_does_not_matter(norm: Any, scope: str) -> None:
@@ -431,6 +481,17 @@ def test_grad_scaler() -> None:
     assert twin.updates == opt.updates == 2
 
 
+def test_grad_scaler_takes_no_closure() -> None:
+    """Its verdict is on the gradients before the call; an overflow inside would pass unseen."""
+    w = nn.Parameter(torch.zeros(2))
+    opt = FrankWolfe([w], inner_steps=2)
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(w.sum()).backward()
+    with pytest.raises(RuntimeError, match="with a closure"):
+        scaler.step(opt, lambda: scaler.scale(w.sum() * math.inf).backward())
+    assert torch.equal(w, torch.zeros(2))
+
+
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_compiled_models_train(backend: str) -> None:
     """Dynamo traces the model; the in-place writes must reach the compiled function."""
@@ -447,6 +508,28 @@ def test_compiled_models_train(backend: str) -> None:
         losses.append(loss.item())
         opt.step()
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_step_inside_a_compiled_function_is_left_as_it_is() -> None:
+    """Tracing it gives a dozen little graphs and recompilations without end, and gains nothing."""
+    graphs = []
+
+    def count(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.manual_seed(0)
+    models = [nn.Linear(3, 1) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    opts = [FrankWolfe(m.parameters(), lr=0.05, inner_steps=2) for m in models]
+    steps = [opts[0].step, torch.compile(opts[1].step, backend=count)]
+    for x in torch.randn(6, 4, 3):
+        for model, opt, step in zip(models, opts, steps, strict=True):
+            opt.zero_grad()
+            model(x).square().mean().backward()
+            step()
+    assert not graphs
+    assert torch.equal(models[0].weight, models[1].weight)
 
 
 def test_tensor_and_global_scope_agree_on_one_tensor() -> None:

@@ -21,7 +21,9 @@ from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunCon
         (lambda: OptimizerConfig(lr=-1.0), ["lr", "-1.0"]),
         (lambda: OptimizerConfig(norm=0.5), ["norm", "0.5", ">= 1"]),
         (lambda: OptimizerConfig(norm=math.nan), ["norm", "nan"]),
-        (lambda: OptimizerConfig(norm="spectrum"), ["spectrum", "'spectral'"]),
+        (lambda: OptimizerConfig(norm="spectrum"), ["spectrum", "'spectral'", "a float >= 1"]),
+        (lambda: OptimizerConfig(norm="newton"), ["'newton'", "'newton-schulz'", "inf"]),
+        (lambda: OptimizerConfig(norm=None), ["None", ">= 1", "'newton-schulz'"]),
         (lambda: OptimizerConfig("frankwolfe"), ["frankwolfe", "'frank-wolfe'"]),
         (lambda: OptimizerConfig(weight_decay=math.inf), ["weight_decay", "inf"]),
         (lambda: OptimizerConfig(weight_decay="some"), ["weight_decay", "'some'"]),
@@ -29,7 +31,10 @@ from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunCon
         (lambda: OptimizerConfig(outer="nesterov"), ["momentum", "0.0", "0 < momentum"]),
         (lambda: OptimizerConfig("adam", options={"track": "gap"}), ["track", "'adam'", "none"]),
         (lambda: OptimizerConfig(options=5), ["optimizer.options", "5", "mapping"]),
+        (lambda: OptimizerConfig(options={"scope": "global"}), ["'scope'", "set optimizer.scope"]),
+        (lambda: OptimizerConfig(options={"process_group": 3}), ["'process_group'", "one process"]),
         (lambda: ModelConfig(options="abc"), ["model.options", "'abc'"]),
+        (lambda: ModelConfig(options={"hidden_size": 9}), ["set model.hidden_size"]),
         (lambda: DataConfig(options=[1]), ["data.options", "[1]"]),
         (
             lambda: RunConfig("a", DataConfig(), tbptt=16, tbptt_rule="released"),
@@ -44,6 +49,7 @@ from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunCon
         (lambda: RunConfig("a", epochs=2.5), ["epochs", "2.5"]),
         (lambda: RunConfig("a", lr_gamma=0), ["lr_gamma", "0"]),
         (lambda: RunConfig("../a"), ["name", "../a"]),
+        (lambda: RunConfig("bench/a"), ["name", "bench/a", "benchmarks"]),
         (lambda: RunConfig("a", seed=-1), ["seed", "-1"]),
     ],
 )
@@ -61,7 +67,7 @@ configs = st.builds(
     optimizer=st.builds(
         OptimizerConfig,
         lr=st.floats(1e-6, 1.0),
-        norm=st.sampled_from([1, 2.0, math.inf, "spectral"]),
+        norm=st.sampled_from([1, 2.0, math.inf, "spectral", "newton-schulz"]),
         inner_steps=st.integers(1, 30),
         radius=st.none() | st.floats(1e-6, 10),
     ),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from helpers import small
 
+from fwrnn_core import paths
 from fwrnn_core.errors import ConfigError, RecordError
 from fwrnn_core.training import records, train
+from fwrnn_core.training.status import survey
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,20 @@ def test_a_missing_record_names_the_nearest(stored, tmp_path):
     with pytest.raises(RecordError, match="test/run"):
         records.load("test/rum", tmp_path)
     assert [r.name for r in records.load("test/*", tmp_path)] == ["test/run"]
+
+
+def test_a_record_counts_under_its_own_name_alone(stored, tmp_path, monkeypatch):
+    """A copy for comparison keeps the run's name below another folder; any other is a mistake."""
+    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+    copy = tmp_path / "other-processor/test/run.json"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(stored.read_bytes())
+    assert [r.name for r in records.load()] == ["test/run", "test/run"]
+    assert [row.name for row in survey("*", {})] == ["other-processor/test/run", "test/run"]
+    copy.rename(misnamed := tmp_path / "test/rerun.json")
+    for look in (records.load, lambda: survey("*", {})):
+        with pytest.raises(RecordError, match=f"{misnamed}: holds the record of test/run"):
+            look()
 
 
 def test_curves_are_arrays_and_unknown_ones_are_refused(record):

@@ -46,6 +46,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
 @pytest.mark.parametrize("steps", [1, 5, 8])
+@pytest.mark.filterwarnings("error:Detected call of")
 def test_a_run_resumed_after_any_minibatch_is_the_unbroken_run(config, steps):
     whole = train(config, store=False, progress=False)
     first = Run(config, "cpu")
@@ -165,7 +166,16 @@ def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
         ({"tbptt": 13}, "tbptt = 13 exceeds the 12"),
         ({"model": ModelConfig("tanh", 8, options={"colour": 1})}, "colour"),
         ({"model": ModelConfig("tanh", 8, options={"hed": "linear"})}, "'hed'.*'head'"),
-        ({"model": BATCH_NORM, "batch_size": 53}, "leaves 1 of the 160 .*needs two"),
+        ({"model": BATCH_NORM, "batch_size": 53}, "leaves 1 of the 160 training .*needs two"),
+        (
+            {"model": BATCH_NORM, "batch_size": 13, "evaluation": "published-code"},
+            "leaves 1 of the 40 test .*needs two",
+        ),
+        (
+            {"model": ModelConfig("indrnn", 8), "batch_size": 53, "tbptt": 11},
+            "1 of the 160 .*1 of the 12 time steps .*needs two",
+        ),
+        ({"model": ModelConfig("indrnn", 8), "batch_size": 1, "tbptt": 1}, "needs two"),
         ({"optimizer": OptimizerConfig(options={"trak": ["gap"]})}, "'trak'.*'track'"),
         ({"optimizer": OptimizerConfig(options={"adaptive": "ratio"})}, r"step\(closure\)"),
     ],
@@ -176,11 +186,20 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(changes, 
     assert not records.path_of("test/run").exists()
 
 
+def test_batch_normalisation_over_time_takes_one_sequence_of_several_steps():
+    model = ModelConfig("indrnn", 8, num_layers=1)
+    for changes in ({"tbptt": 5}, {"tbptt": None}):
+        config = small(model=model, batch_size=53, epochs=1, **changes)
+        assert train(config, store=False, progress=False).status == "complete"
+
+
 def test_an_absent_device_is_refused():
     with pytest.raises(ConfigError, match="'cuda:7' is not available"):
         train(small(), store=False, progress=False, device="cuda:7")
     with pytest.raises(ConfigError, match="'meta' is not available here: it holds no numbers"):
         train(small(), store=False, progress=False, device="meta")
+    with pytest.raises(ConfigError, match=r"'cudda'.*'cuda'.*auto, cpu, cuda, cuda:1, mps$"):
+        train(small(), store=False, progress=False, device="cudda")
 
 
 @pytest.mark.parametrize(
