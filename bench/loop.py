@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 
 from bench import common
-from fwrnn_core import experiments
+from fwrnn_core import experiments, memory
 from fwrnn_core.training.evaluate import evaluate
 from fwrnn_core.training.loop import Run
 
@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a third of the rounds")
     parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     options = parser.parse_args()
+    memory.prepare()  # as `fwrnn train` does
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     results, rows = {}, []

@@ -20,11 +20,10 @@ import time
 import torch
 
 from bench import common, recurrences
+from fwrnn_core import memory
 
 WORKLOADS = ("HAR-2 RNN", "Pixel-MNIST RNN", "LSTM", "IndRNN, N 32", "IndRNN, N 128")
-# glibc's own settings, which fwrnn_core.memory leaves alone where the environment names them.
-RETURNED = {"MALLOC_MMAP_MAX_": "65536", "MALLOC_TRIM_THRESHOLD_": "131072"}
-SECONDS = 6.0  # for the steps of one process
+SECONDS = 4.0  # for the steps of one process
 
 
 def steps(name: str, candidate: str) -> dict[str, float]:
@@ -51,8 +50,9 @@ def steps(name: str, candidate: str) -> dict[str, float]:
 def measure(name: str, candidate: str, rounds: int) -> dict[str, dict[str, float]]:
     """Medians over ``rounds`` processes of each kind, which take turns."""
     command = [sys.executable, "-m", "bench.pages", "--steps", name, candidate]
-    clean = {k: v for k, v in os.environ.items() if k not in RETURNED}
-    kinds = {"kept": clean, "returned": {**clean, **RETURNED}}
+    returned = {k: v for k, v in os.environ.items() if k not in memory.KEEP}
+    keep = {name: str(value) for name, (_, value) in memory.KEEP.items()}
+    kinds = {"kept": {**returned, **keep}, "returned": returned}
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, environment in kinds.items():

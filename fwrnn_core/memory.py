@@ -2,7 +2,7 @@
 
 Every training step frees its activations and asks for as many again. Left alone, the C library
 returns large blocks to the system, and the next step pays for fresh pages: on a 784-step IndRNN
-that is a third of the time. No number that is computed depends on any of this.
+that is up to a quarter of the time. No number that is computed depends on any of this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """PyTorch reads it once, at its first allocation: ask Linux for pages of 2 MB."""
 
-_KEEP = {"MALLOC_MMAP_MAX_": (-4, 0), "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1)}
+KEEP = {"MALLOC_MMAP_MAX_": (-4, 0), "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1)}
 """glibc's mallopt(3): take even large blocks from the heap (M_MMAP_MAX), and never give the
 heap's free end back (M_TRIM_THRESHOLD). In the environment for processes that are started from
 here, by a call for this one."""
@@ -28,7 +28,7 @@ def prepare() -> None:
     os.environ.setdefault(HUGE_PAGES, "1")
     if platform.libc_ver()[0] != "glibc":
         return
-    for name, (option, value) in _KEEP.items():
+    for name, (option, value) in KEEP.items():
         if os.environ.setdefault(name, str(value)) == str(value):
             ctypes.CDLL(None).mallopt(option, value)
 
@@ -40,4 +40,4 @@ def huge_pages() -> bool:
 
 def kept() -> bool:
     """Whether this process keeps what it frees."""
-    return all(os.environ.get(name) == str(value) for name, (_, value) in _KEEP.items())
+    return all(os.environ.get(name) == str(value) for name, (_, value) in KEEP.items())
