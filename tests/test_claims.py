@@ -153,13 +153,15 @@ def test_comparable_is_a_matter_of_a_margin():
 )
 def test_times_are_compared_per_epoch_on_one_machine_only(seconds, environment, verdict):
     curves = {"test_accuracy": [0.5, 0.6]}
-    names = [f"mnist-indrnn/published/pixel/{m}" for m in ("adam", "fw-k5")]
-    put(RUNS[names[0]], curves, status="partial", seconds=1.0)
-    put(RUNS[names[1]], curves, status="partial", seconds=seconds, environment=environment)
-    found = claims.examine("indrnn-time").published
-    assert found.verdict is verdict, "an epoch or two is enough"
-    if environment == MACHINE:
-        assert found.text == f"{seconds:.2f} × the time"
+    for protocol in ("published", "equal"):
+        names = [f"mnist-indrnn/{protocol}/pixel/{m}" for m in ("adam", "fw-k5")]
+        put(RUNS[names[0]], curves, status="partial", seconds=1.0)
+        put(RUNS[names[1]], curves, status="partial", seconds=seconds, environment=environment)
+    row = claims.examine("indrnn-time")
+    for found in (row.published, row.fair):
+        assert found.verdict is verdict, "an epoch or two is enough, and half the saving in print"
+        if environment == MACHINE:
+            assert found.text.endswith(f"{seconds:.2f} × the time")
 
 
 def test_updates_and_gradients_are_counted_apart():

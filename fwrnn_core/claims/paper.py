@@ -200,14 +200,13 @@ CLAIMS = (
         HalfSize(Saving("seconds", indrnn("pixel", "fw-k5"), indrnn("pixel", "adam"))),
         fair.Otherwise(
             "equal batch size",
-            Every(
-                (
-                    Saving(
-                        "seconds",
-                        indrnn("pixel", "fw-k5", "equal"),
-                        indrnn("pixel", "adam", "equal"),
-                    ),
-                )
+            HalfSize(
+                Saving(
+                    "seconds",
+                    indrnn("pixel", "fw-k5", "equal"),
+                    indrnn("pixel", "adam", "equal"),
+                ),
+                claimed=Saving("seconds", indrnn("pixel", "fw-k5"), indrnn("pixel", "adam")),
             ),
         ),
         headline=True,

@@ -81,9 +81,11 @@ def together(shown: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class HalfSize:
-    """One difference with a printed size."""
+    """One difference with a printed size: its own, or that of ``claimed`` where the paper did not
+    make this comparison."""
 
     comparison: Comparison
+    claimed: Comparison | None = None
     name: ClassVar[str] = "size"
     words: ClassVar[str] = (
         "a difference with a size in print is *reproduced* if the re-run has its sign and at "
@@ -94,7 +96,7 @@ class HalfSize:
         return self.comparison.names()
 
     def printed(self) -> str:
-        return _print(self.comparison)
+        return _print(self.claimed or self.comparison)
 
     def judge(self, evidence: Evidence) -> Finding:
         measured = self.comparison.measure(evidence)
@@ -103,8 +105,8 @@ class HalfSize:
             return Finding(text, Verdict.UNDECIDED)
         if measured.value is None or not measured.final:
             return pending(evidence, self.names(), text)
-        printed = self.comparison.printed()
-        assert printed is not None, self.comparison
+        printed = (self.claimed or self.comparison).printed()
+        assert printed is not None, self
         return Finding(text, by_size(printed, measured.value))
 
 

@@ -189,7 +189,10 @@ def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
 def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
     ax.set_xlabel(x_label(x, records))
     ax.set_ylabel(ylabel)
-    if x == "epoch" and max((r.epochs for r in records), default=0) <= 12:
+    longest = max((r.epochs for r in records), default=0)
+    if x == "epoch" and longest == 1:
+        ax.set_xticks([1])
+    elif x == "epoch" and longest <= 12:
         ax.locator_params(axis="x", integer=True)
 
 
