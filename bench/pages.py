@@ -26,12 +26,12 @@ WORKLOADS = ("HAR-2 RNN", "Pixel-MNIST RNN", "LSTM", "IndRNN, N 32", "IndRNN, N 
 SECONDS = 4.0  # for the steps of one process
 
 
-def steps(name: str, candidate: str) -> dict[str, float]:
-    """Median milliseconds and page faults of one step, in this process, on one thread."""
+def steps(name: str) -> dict[str, float]:
+    """Median milliseconds and page faults of one step of the C kernels, here, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     work = next(w for w in recurrences.WORKLOADS if w.name == name)
-    step = recurrences.candidates(work)[candidate]
+    step = recurrences.candidates(work)["c"]
     for _ in range(3):
         step()
     taken: list[float] = []
@@ -47,11 +47,11 @@ def steps(name: str, candidate: str) -> dict[str, float]:
     return {"ms": statistics.median(taken), "faults": statistics.median(faults)}
 
 
-def measure(name: str, candidate: str, rounds: int) -> dict[str, dict[str, float]]:
+def measure(name: str, rounds: int) -> dict[str, dict[str, float]]:
     """Medians over ``rounds`` processes of each kind, which take turns."""
-    command = [sys.executable, "-m", "bench.pages", "--steps", name, candidate]
+    command = [sys.executable, "-m", "bench.pages", "--steps", name]
     returned = {k: v for k, v in os.environ.items() if k not in memory.KEEP}
-    keep = {name: str(value) for name, (_, value) in memory.KEEP.items()}
+    keep = {variable: str(value) for variable, (_, value) in memory.KEEP.items()}
     kinds = {"kept": {**returned, **keep}, "returned": returned}
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
@@ -68,16 +68,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.pages", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one process of each kind")
     parser.add_argument("--save", action="store_true", help="also write the record the book reads")
-    parser.add_argument(
-        "--steps", nargs=2, metavar=("WORKLOAD", "CANDIDATE"), help=argparse.SUPPRESS
-    )
+    parser.add_argument("--steps", metavar="WORKLOAD", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.steps:
-        print(json.dumps(steps(*options.steps)))
+        print(json.dumps(steps(options.steps)))
         return 0
     results, rows = [], []
     for name in WORKLOADS:
-        measured = measure(name, "c", 1 if options.quick else 3)
+        measured = measure(name, 1 if options.quick else 3)
         results.append({"workload": name, **measured})
         kept, returned = measured["kept"], measured["returned"]
         gain = f"{returned['ms'] / kept['ms']:.2f}x"

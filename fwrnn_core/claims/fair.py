@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fwrnn_core import fairness
+from fwrnn_core.claims.comparisons import Comparison
 from fwrnn_core.claims.rules import Rule, learned, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
@@ -56,9 +57,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class Sized(Interval):
-    """A claim that names the size of a difference, in points."""
+    """A claim that names the size of a difference, in points: that of ``claimed`` in print."""
 
-    size: float
+    claimed: Comparison
     name: ClassVar[str] = "sized interval"
     words: ClassVar[str] = (
         "a claim that *names a size* holds under fair conditions only if the interval reaches it: "
@@ -67,8 +68,9 @@ class Sized(Interval):
     )
 
     def judge(self, evidence: Evidence) -> Finding:
-        finding = super().judge(evidence)
-        if finding.verdict is Verdict.HOLDS and self.test(evidence).high < self.size:
+        finding, size = super().judge(evidence), self.claimed.printed()
+        assert size is not None, self.claimed
+        if finding.verdict is Verdict.HOLDS and self.test(evidence).high < size:
             return Finding(finding.text, Verdict.PARTLY)
         return finding
 

@@ -33,8 +33,8 @@ class ReleasedTbptt(torch.optim.Optimizer):
     falls back to the *minibatch's* place in the inner loop. So with n chunks and K = 1, the first
     chunk is a raw displacement that stays, each middle chunk an outer step, and the last chunk
     undoes the outer step before it (but not its Adam moments). With K > 1 the first minibatch moves
-    its anchor with every chunk. Source: the released program,
-    where its TBPTT scripts call the optimizer.
+    its anchor with every chunk. Source: the released program, where its TBPTT scripts call the
+    optimizer.
 
     Parameters
     ----------
