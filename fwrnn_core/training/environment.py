@@ -66,9 +66,13 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+_BOOKKEEPING = ("checkpoint", "environment", "queue", "records", "session", "status", "verify")
+
+
 @functools.cache
 def code_digest() -> str:
-    """Twelve hexadecimal digits of all sources that a run's numbers come from.
+    """Twelve hexadecimal digits of all sources that a run's numbers come from, and of no others: how
+    a run is filed, resumed, queued or verified changes no number.
 
     Another order of two additions is another rounding, and a recurrent network amplifies it: runs
     are equal to the last digit only under equal sources.
@@ -77,7 +81,8 @@ def code_digest() -> str:
     content = hashlib.sha256()
     for layer in ("data", "models", "optim", "training"):
         for path in sorted((package / layer).rglob("*")):
-            if path.suffix in (".py", ".c", ".h"):
+            bookkeeping = layer == "training" and path.stem in _BOOKKEEPING
+            if path.suffix in (".py", ".c", ".h") and not bookkeeping:
                 content.update(path.relative_to(package).as_posix().encode())
                 content.update(path.read_bytes())
     return content.hexdigest()[:12]

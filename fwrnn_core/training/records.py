@@ -90,6 +90,11 @@ def path_of(name: str, folder: Path | None = None) -> Path:
     return (folder or paths.records()) / f"{name}.json"
 
 
+def state_path_of(name: str, folder: Path | None = None) -> Path:
+    """Where the state of a run with a partial record is kept: beside the record."""
+    return (folder or paths.records()) / f"{name}.state"
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a torn one."""
     path.parent.mkdir(parents=True, exist_ok=True)

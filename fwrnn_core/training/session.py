@@ -1,7 +1,8 @@
 """``train(config)``: a run with everything around it that must not get lost.
 
 Lock (one process trains a run), checkpoint (every epoch and on Ctrl-C or SIGTERM), record (filed
-when the run is complete, has diverged, or was asked to stop early).
+when the run is complete, has diverged, or was asked to stop early). A partial record has its state
+beside it, so that another machine, with nothing but the repository, goes on from there.
 """
 
 from __future__ import annotations
@@ -103,17 +104,11 @@ def _train_stored(
 ) -> Record:
     if existing := filed(config, folder, until):
         return existing
-    path = checkpoint.path_of(config.id)
-    state = checkpoint.load(path, config.id)
+    path, kept = checkpoint.path_of(config.id), records.state_path_of(config.name, folder)
     run = Run(config, device)
-    if state is not None:
-        try:
-            run.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise RecordError(
-                f"{path}: does not fit this version of the package ({error}). Delete the file "
-                f"to train the run from its beginning"
-            ) from None
+    _go_on(run, path, kept)
+    if not run.minibatch and records.path_of(config.name, folder).exists():
+        print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
 
     def keep(run: Run) -> None:
         checkpoint.save(path, config.id, run.state_dict())
@@ -130,9 +125,28 @@ def _train_stored(
     records.save(record, folder)
     # The last good state of a diverged run stays for whoever wants to look; a complete run's
     # state has served.
+    if record.status == "partial":
+        checkpoint.save(kept, config.id, run.state_dict())
+    else:
+        kept.unlink(missing_ok=True)
     if record.status == "complete":
         path.unlink(missing_ok=True)
     return record
+
+
+def _go_on(run: Run, *paths: Path) -> None:
+    """Load the state that is furthest on, if there is one."""
+    states = [(s, p) for p in paths if (s := checkpoint.load(p, run.config.id)) is not None]
+    try:
+        furthest = max(states, key=lambda pair: pair[0]["counters"], default=None)
+        if furthest:
+            run.load_state_dict(furthest[0])
+    except (KeyError, ValueError, RuntimeError) as error:
+        files = " and ".join(str(p) for _, p in states)
+        raise RecordError(
+            f"{files}: does not fit this version of the package ({error}). Delete the file "
+            f"to train the run from its beginning"
+        ) from None
 
 
 def filed(config: RunConfig, folder: Path | None = None, until: int | None = None) -> Record | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,41 @@ def test_stop_after_files_a_partial_record_that_goes_on():
     assert train(small(), progress=False, stop_after=1).body == partial.body
     complete = train(small(), progress=False)
     assert complete.status == "complete"
+    assert complete.essence() == whole.essence()
+
+
+def test_a_partial_record_goes_on_where_only_the_repository_is():
+    whole = train(small(), store=False, progress=False)
+    partial = train(small(), progress=False, stop_after=2)
+    state = records.state_path_of("test/run")
+    shutil.rmtree(paths.checkpoints())  # what git ignores is not in a clone
+    before = state.read_bytes()
+    assert train(small(), progress=False, stop_after=2).body == partial.body
+    assert state.read_bytes() == before
+    epochs: list[int] = []
+    complete = train(small(), progress=False, on_epoch=lambda run: epochs.append(run.epoch))
+    assert epochs == list(range(3, small().epochs + 1))
+    assert complete.essence() == whole.essence()
+    assert not state.exists()
+
+
+def test_of_two_states_the_one_that_is_further_on_is_taken():
+    train(small(), progress=False, stop_after=2)
+    older = checkpoint.path_of(small().id).read_bytes()
+    train(small(), progress=False, stop_after=3)
+    checkpoint.path_of(small().id).write_bytes(older)
+    epochs: list[int] = []
+    train(small(), progress=False, on_epoch=lambda run: epochs.append(run.epoch))
+    assert epochs[0] == 4
+
+
+def test_a_partial_record_whose_state_is_lost_starts_again_and_says_so(capsys):
+    whole = train(small(), store=False, progress=False)
+    train(small(), progress=False, stop_after=2)
+    shutil.rmtree(paths.checkpoints())
+    records.state_path_of("test/run").unlink()
+    complete = train(small(), progress=False)
+    assert "test/run: a record without its state; from epoch 1 again" in capsys.readouterr().err
     assert complete.essence() == whole.essence()
 
 
