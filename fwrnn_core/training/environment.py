@@ -71,8 +71,9 @@ _BOOKKEEPING = ("checkpoint", "environment", "queue", "records", "session", "sta
 
 @functools.cache
 def code_digest() -> str:
-    """Twelve hexadecimal digits of all sources that a run's numbers come from, and of no others: how
-    a run is filed, resumed, queued or verified changes no number.
+    """Twelve hexadecimal digits of all sources that a run's numbers come from.
+
+    How a run is filed, resumed, queued or verified changes no number and is left out.
 
     Another order of two additions is another rounding, and a recurrent network amplifies it: runs
     are equal to the last digit only under equal sources.
