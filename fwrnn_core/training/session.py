@@ -107,7 +107,7 @@ def _train_stored(
     path, kept = checkpoint.path_of(config.id), records.state_path_of(config.name, folder)
     run = Run(config, device)
     _go_on(run, path, kept)
-    if not run.minibatch and records.path_of(config.name, folder).exists():
+    if not run.evaluations and records.path_of(config.name, folder).exists():
         print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
 
     def keep(run: Run) -> None:

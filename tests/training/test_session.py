@@ -81,7 +81,7 @@ def test_stop_after_files_a_partial_record_that_goes_on():
     assert complete.essence() == whole.essence()
 
 
-def test_a_partial_record_goes_on_where_only_the_repository_is():
+def test_a_partial_record_goes_on_where_only_the_repository_is(capsys):
     whole = train(small(), store=False, progress=False)
     partial = train(small(), progress=False, stop_after=2)
     state = records.state_path_of("test/run")
@@ -92,6 +92,7 @@ def test_a_partial_record_goes_on_where_only_the_repository_is():
     epochs: list[int] = []
     complete = train(small(), progress=False, on_epoch=lambda run: epochs.append(run.epoch))
     assert epochs == list(range(3, small().epochs + 1))
+    assert "without its state" not in capsys.readouterr().err
     assert complete.essence() == whole.essence()
     assert not state.exists()
 
