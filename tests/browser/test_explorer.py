@@ -352,9 +352,9 @@ def test_dragging_at_thirty_inner_steps_keeps_sixty_frames_a_second(browser: Any
         medians.append(times[len(times) // 2])
         page.close()
     fast.close()
-    assert min(busy) < 8, busy
+    assert min(busy) < 1000 / 60, busy
     if os.getloadavg()[0] <= (os.cpu_count() or 1):
-        assert min(medians) < 16, medians
+        assert min(medians) < 1000 / 60, medians
 
 
 def _task_seconds(session: Any) -> float:
