@@ -122,13 +122,14 @@ def _train_stored(
         checkpoint.save(path, config.id, run.state_dict())
         raise Interrupted(f"{config.name}: stopped at epoch {run.epoch}; run again to go on")
     record = Record(records.seal(run.record().body))
-    records.save(record, folder)
-    # The last good state of a diverged run stays for whoever wants to look; a complete run's
-    # state has served.
+    # The state goes first: killed in between, there is never a partial record without one.
     if record.status == "partial":
         checkpoint.save(kept, config.id, run.state_dict())
-    else:
+    records.save(record, folder)
+    if record.status != "partial":
         kept.unlink(missing_ok=True)
+    # The last good state of a diverged run stays for whoever wants to look; a complete run's
+    # state has served.
     if record.status == "complete":
         path.unlink(missing_ok=True)
     return record
