@@ -114,8 +114,8 @@ def test_the_search_is_shown_with_its_gaps():
     table = fairness.outcome_table(evidence, "har2")
     chosen = fair.selected("har2", "adam")
     shown = [f"{chosen.optimizer.lr:g}", str(chosen.batch_size), f"{chosen.lr_gamma:g}", "–"]
-    assert row(table, "Adam")[1:7] == ["12/12", "6", *shown]
-    assert row(table, "SGD with momentum")[1:3] == ["2/12", "1 so far"]
+    assert row(table, "Adam")[1:7] == ["12/12", "05", *shown]
+    assert row(table, "SGD with momentum")[1:3] == ["2/12", "00 so far"]
     assert row(table, "IndRNN, Adam")[1:3] == ["0/12", "–"]
     losses = [t.loss for t in fairness.trials(evidence, "har2", "sgd")]
     assert losses[:2] == [0.2, math.inf]

@@ -82,7 +82,7 @@ def displacement(
         optimizer.zero_grad()
         loss_fn(copied(x), y).backward()
         optimizer.step()
-    flat = last_displacement(optimizer).double() / radius
+    flat = last_displacement(optimizer, named.values()).double() / radius
     pieces = flat.split([p.numel() for p in named.values()])
     return dict(zip(named, pieces, strict=True))
 

@@ -111,6 +111,13 @@ class Split:
 def _rows(split: Split, index: Rows) -> Tensor:
     """``index`` as ``int64`` on the split's device, or a :class:`ConfigError`."""
     rows = torch.as_tensor(list(index) if isinstance(index, range) else index)
+    if rows.dtype == torch.bool and rows.shape == (len(split),):
+        rows = rows.nonzero().flatten()
+    elif rows.dtype == torch.bool or (rows.is_floating_point() and rows.numel()):
+        raise ConfigError(
+            f"rows must be whole numbers, or a mask of {len(split)} booleans; got "
+            f"{tuple(rows.shape)} of {rows.dtype}"
+        )
     rows = rows.to(split.x.device, torch.int64)
     if rows.dim() != 1 or not len(rows) or rows.min() < 0 or rows.max() >= len(split):
         raise ConfigError(f"rows must be a non-empty list of numbers in 0 … {len(split) - 1}")

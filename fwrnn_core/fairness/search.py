@@ -41,8 +41,9 @@ def empty(ax: Axes, place: float, *, horizontal: bool = False) -> None:
 
 
 class Trial(NamedTuple):
-    """One trial: ``loss`` is its lowest validation loss, inf if it diverged, NaN if it is not
-    finished; ``accuracy`` (a fraction) stands at the same epoch."""
+    """One trial: ``number`` is the last part of its record's name, counted from 0; ``loss`` is its
+    lowest validation loss, inf if it diverged, NaN if it is not finished; ``accuracy`` (a fraction)
+    stands at the same epoch."""
 
     number: int
     config: RunConfig
@@ -54,7 +55,7 @@ class Trial(NamedTuple):
 def trials(evidence: Evidence, task: str, method: str) -> list[Trial]:
     """The search of one method in the order of its draws."""
     found = []
-    for number, config in enumerate(fair.search(task, method), start=1):
+    for number, config in enumerate(fair.search(task, method)):
         record = evidence.record(config.name)
         loss = accuracy = math.nan
         if record is not None and record.status == "diverged":
@@ -84,7 +85,7 @@ def draws_table() -> str:
     header = ["trial", "learning rate", "batch size", "decay", "radius δ"]
     draws = fair.search("har2", "fw-k5")
     return markdown_table(
-        header, [[str(n), *_setting(config)] for n, config in enumerate(draws, start=1)]
+        header, [[f"{n:02d}", *_setting(config)] for n, config in enumerate(draws)]
     )
 
 
@@ -100,7 +101,7 @@ def outcome_table(evidence: Evidence, task: str) -> str:
         if best is not None:
             sure = "" if done == len(found) else " so far"
             score = [f"{best.loss:.4f}", f"{100 * best.accuracy:.1f}"]
-            chosen = [f"{best.number}{sure}", *_setting(best.config), *score]
+            chosen = [f"{best.number:02d}{sure}", *_setting(best.config), *score]
         rows.append([label(method), f"{done}/{len(found)}", *chosen])
     return markdown_table(header, rows)
 

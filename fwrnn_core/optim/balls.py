@@ -221,8 +221,9 @@ def _largest_entry(x: Tensor) -> Tensor:
     if x.numel():
         flat = x.reshape(-1)
         size = flat.abs()
-        j = (size == size.max()).to(torch.uint8).argmax()
-        s.view(-1)[j] = flat[j].sign()
+        j = (size == size.max()).to(torch.uint8).argmax().view(1)
+        # Indexing with [j] would wait for the device to say which entry it is.
+        s.view(-1).scatter_(0, j, flat.gather(0, j).sign())
     return s
 
 

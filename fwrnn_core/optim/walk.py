@@ -84,10 +84,7 @@ def lengths(tensors: Sequence[Tensor]) -> Lengths:
     if not tensors:
         return Lengths([], [])
     divisors = list(torch._foreach_norm(list(tensors)))
-    if all(n.dtype == divisors[0].dtype for n in divisors):
-        values = torch.stack(divisors).tolist()
-    else:
-        values = [float(n) for n in divisors]
+    values = _numbers(divisors)
     for i, t in enumerate(tensors):
         if not (safe(values[i]) and t.dtype in _WIDE):
             values[i] = float(PBall(2.0).norm(t))
@@ -115,7 +112,14 @@ def inner_products(a: Sequence[Tensor], b: Sequence[Tensor]) -> list[float]:
     if kernels is not None and native.fits(a) and native.fits(b):
         return native.products(kernels, a, b)
     found = [(x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)]
-    return torch.stack(found).tolist() if found else []
+    return _numbers(found)
+
+
+def _numbers(scalars: list[Tensor]) -> list[float]:
+    """0-dim tensors as floats, with one wait for the device where all are alike."""
+    if len({(n.dtype, n.device) for n in scalars}) == 1:
+        return torch.stack(scalars).tolist()
+    return [float(n) for n in scalars]
 
 
 def add_unit_gradients(

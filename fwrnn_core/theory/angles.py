@@ -26,9 +26,11 @@ def angle_degrees(u: Tensor, v: Tensor) -> Tensor:
     >>> angle_degrees(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))
     tensor(45.)
     """
-    lengths = u.norm(dim=-1, keepdim=True), v.norm(dim=-1, keepdim=True)
-    a, b = u / lengths[0], v / lengths[1]
-    return torch.rad2deg(2 * torch.atan2((a - b).norm(dim=-1), (a + b).norm(dim=-1)))
+    # In float32 the squares of a vanished gradient (1e-23) would be 0, and any angle 90°.
+    x, y = u.double(), v.double()
+    a, b = x / x.norm(dim=-1, keepdim=True), y / y.norm(dim=-1, keepdim=True)
+    angle = torch.rad2deg(2 * torch.atan2((a - b).norm(dim=-1), (a + b).norm(dim=-1)))
+    return angle.to(u.dtype)
 
 
 def angles_by_tensor(layout: Layout, u: Tensor, v: Tensor) -> dict[str, float]:
@@ -58,7 +60,8 @@ def angle_of_separate_balls(layout: Layout, gradient: Tensor) -> float:
     >>> round(angle_of_separate_balls(Layout(("a", "b"), ((2,), (2,))), g), 4)
     36.8699
     """
-    lengths = torch.stack([gradient[where].norm() for where in layout.slices().values()]).double()
+    g = gradient.double()
+    lengths = torch.stack([g[where].norm() for where in layout.slices().values()])
     lengths = lengths[lengths > 0]
     if len(lengths) == 0:
         return math.nan

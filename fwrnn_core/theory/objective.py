@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.models.indrnn import IndRNN
 from fwrnn_core.models.kernels import use_backend
 
 HVP_METHODS = ("double-backward", "difference")
@@ -230,14 +232,16 @@ def model_objective(
     :param x: inputs [N, T, F]; ``y``: targets [N]. Both are converted to ``dtype`` where floating.
     :param dtype: float64 by default, because curvature is a small difference of large numbers;
         ``None`` keeps the model's own and with it the fast kernels.
-    :param batch_size: evaluate in chunks of this many samples (memory); same function.
+    :param batch_size: evaluate in chunks of this many samples (memory); same function. A network
+        that normalises over the minibatch is one function of all samples and is not cut.
     :param hvp: see :class:`Objective`.
     :param train: the mode of the copy; ``None`` keeps the model's.
     :param vectorize: see :class:`Objective`; for tanh and LSTM networks without batch statistics.
         Runs the plain recurrences, n points in one pass: for accelerators. On a CPU the fused
         kernels are as fast one point at a time.
 
-    Random layers (dropout) see the same mask at each evaluation, so that F is one function.
+    Random layers (dropout) see the same mask at each evaluation, so that F is one function. An
+    IndRNN's recurrent weights are not put back into their bounds: F has its gradient outside too.
 
     >>> net = nn.Linear(2, 1, bias=False)
     >>> f = model_objective(net, nn.functional.mse_loss, torch.eye(2), torch.zeros(2, 1))
@@ -254,7 +258,14 @@ def model_objective(
     origin = flatten(parameters.values())
     inputs, targets = _like(x, origin), _like(y, origin)
     buffers = {name: b.detach().clone() for name, b in twin.named_buffers()}
-    chunk = len(inputs) if batch_size is None else batch_size
+    normalises = any(
+        isinstance(m, _BatchNorm) and (m.training or not m.track_running_stats)
+        for m in twin.modules()
+    )
+    chunk = len(inputs) if batch_size is None or normalises else batch_size
+    for module in twin.modules():
+        if isinstance(module, IndRNN):
+            module.constrain = False
     randomness = _Randomness(twin)
 
     def risk(vector: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.theory.angles import angle_degrees, angles_by_tensor, released_statistic
 from fwrnn_core.theory.audit import Snapshot, audit
@@ -29,19 +30,19 @@ def parameters(model: nn.Module) -> dict[str, Tensor]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def last_displacement(optimizer: FrankWolfe) -> Tensor:
-    """Δ_K of the inner loop that has just ended, flat [d], in the order of the optimizer's
-    parameters.
+def last_displacement(optimizer: FrankWolfe, tensors: Iterable[Tensor]) -> Tensor:
+    """Δ_K of the inner loop that has just ended, flat [d], in the order of ``tensors``: the
+    optimizer may hold them in another one, in groups.
 
     :raises ConfigError: before the first completed loop.
     """
+    radius = {id(p): g["loop_radius"] for g in optimizer.param_groups for p in g["params"]}
     parts = []
-    for group in optimizer.param_groups:
-        for p in group["params"]:
-            direction = optimizer.state.get(p, {}).get("direction")
-            if direction is None:
-                raise ConfigError("no inner loop has been completed yet")
-            parts.append(-group["loop_radius"] * direction)
+    for p in tensors:
+        direction = optimizer.state.get(p, {}).get("direction")
+        if direction is None:
+            raise ConfigError("no inner loop has been completed yet")
+        parts.append(-radius[id(p)] * direction)
     return flatten(parts)
 
 
@@ -54,8 +55,7 @@ def training_risk(
 ) -> Objective:
     """The run's training risk, over its training set or ``samples`` of it, evenly strided.
 
-    The data are taken as they are stored: noise that a data set adds anew to every minibatch is not
-    part of this risk.
+    Of noise that a data set adds anew to every minibatch, one draw is part of this risk.
     """
     inputs, targets = context.dataset.x_train, context.dataset.y_train
     if samples is not None and samples < len(targets):
@@ -71,6 +71,12 @@ def training_risk(
         train=True,
         hvp=hvp,
     )
+
+
+def _effort() -> list[str]:
+    """The audit's keywords that a config may set."""
+    keywords = [p for p in signature(audit).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return [p.name for p in keywords if p.name not in ("local", "radii")]
 
 
 def _gradient(tensors: Iterable[Tensor]) -> Tensor:
@@ -152,8 +158,9 @@ class AngleProbe:
         if self.first is None:  # resumed between the gradient and the update: never, but be plain
             return
         optimizer = _require_frank_wolfe(context, self.name)
-        layout = Layout.of(parameters(context.model))
-        delta = last_displacement(optimizer)
+        named = parameters(context.model)
+        layout = Layout.of(named)
+        delta = last_displacement(optimizer, named.values())
         for name, angle in angles_by_tensor(layout, -self.first, delta).items():
             self._add(f"batch/{name}", angle)
         if self.full is not None:
@@ -261,9 +268,11 @@ class PathProbe:
         if self.pending is None:
             return
         group = context.optimizer.param_groups[0]
-        step = flatten(parameters(context.model).values()) - self.pending["point"]
+        tensors = parameters(context.model).values()
+        step = flatten(tensors) - self.pending["point"]
         if isinstance(context.optimizer, FrankWolfe):
-            displacement, radius = last_displacement(context.optimizer), group["loop_radius"]
+            displacement = last_displacement(context.optimizer, tensors)
+            radius = group["loop_radius"]
         else:
             displacement, radius = step, group["lr"]
         self.kept.append(
@@ -309,13 +318,20 @@ class AssumptionProbe(PathProbe):
         self.samples = samples
         self.local_samples = local_samples
         self.radii = tuple(radii)
+        known = ["snapshots", "samples", "local_samples", "radii", *_effort()]
+        for key in options:  # now, and not when the run is over
+            if key not in known:
+                raise unknown("option of the assumptions probe", key, known)
         self.options = options
 
-    def on_run_end(self, context: ProbeContext) -> dict[str, Any]:
-        """Measure every kept point against the last iterate."""
+    def on_run_end(self, context: ProbeContext) -> dict[str, Any] | None:
+        """Measure every kept point against the last iterate; nothing where a run has no point or
+        no finite end."""
+        final = flatten(parameters(context.model).values())
+        if not self.kept or not final.isfinite().all():
+            return None
         # Exact Hessian-vector products: near a bifurcation of the recurrence the risk bends within
         # 1e-5 in the weights, where a difference of two gradients is no derivative any more.
         objective = training_risk(context, samples=self.samples, dtype=torch.float64)
         local = training_risk(context, samples=self.local_samples, dtype=torch.float64)
-        final = flatten(parameters(context.model).values())
         return audit(objective, self.kept, final, local=local, radii=self.radii, **self.options)

@@ -15,12 +15,13 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeGuard, get_args, get_origin, get_type_hints
 
 from fwrnn_core.errors import ConfigError, unknown
 
 MatrixNorm = Literal["spectral", "nuclear", "newton-schulz"]
 Norm = float | MatrixNorm
+_FLOAT32_MAX = 3.4028234663852886e38
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
 
 
@@ -38,8 +39,12 @@ def _choice(what: str, value: object, options: object, or_else: str = "") -> Non
 def _positive(what: str, value: float | None, *, optional: bool = False) -> None:
     if value is None and optional:
         return
-    ok = isinstance(value, int | float) and math.isfinite(value) and value > 0
-    _require(ok, what, value, "a finite number > 0" + (" or None" if optional else ""))
+    ok = _number(value) and 0 < value <= _FLOAT32_MAX
+    _require(ok, what, value, "a finite float32 > 0" + (" or None" if optional else ""))
+
+
+def _number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _no_field_in(part: OptimizerConfig | ModelConfig, what: str) -> None:
@@ -162,15 +167,15 @@ class OptimizerConfig:
             _choice("optimizer.norm", self.norm, MatrixNorm, "or a float >= 1, inf")
         else:
             names = ", ".join(map(repr, get_args(MatrixNorm)))
-            ok = isinstance(self.norm, int | float) and self.norm >= 1
+            ok = _number(self.norm) and self.norm >= 1
             _require(ok, "optimizer.norm", self.norm, f"a float >= 1, inf, {names}")
         _choice("optimizer.scope", self.scope, Literal["tensor", "global"])
         _choice("optimizer.step_size", self.step_size, Literal["1/k", "2/(k+1)"])
         _choice("optimizer.trajectory", self.trajectory, Literal["paper", "released"])
         _choice("optimizer.outer", self.outer, Outer)
-        ok = isinstance(self.momentum, int | float) and 0 <= self.momentum < 1
+        ok = _number(self.momentum) and 0 <= self.momentum < 1
         _require(ok, "optimizer.momentum", self.momentum, "0 <= momentum < 1")
-        ok = isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay < math.inf
+        ok = _number(self.weight_decay) and 0 <= self.weight_decay < math.inf
         _require(ok, "optimizer.weight_decay", self.weight_decay, "a finite number >= 0")
         _positive("optimizer.clip_value", self.clip_value, optional=True)
         _positive("optimizer.clip_norm", self.clip_norm, optional=True)
@@ -258,21 +263,27 @@ class RunConfig:
             self.name,
             "any but bench/…, where benchmarks are",
         )
+        parts = {"data": DataConfig, "model": ModelConfig, "optimizer": OptimizerConfig}
+        for part, kind in parts.items():
+            value = getattr(self, part)
+            valid = f"a {kind.__name__} (RunConfig.from_dict takes mappings)"
+            _require(isinstance(value, kind), part, value, valid)
+        _require(isinstance(self.shuffle, bool), "shuffle", self.shuffle, "True, False")
         _count("batch_size", self.batch_size)
         _count("epochs", self.epochs)
         _count("lr_step", self.lr_step, optional=True)
-        ok = isinstance(self.lr_gamma, int | float) and 0 < self.lr_gamma <= 1
+        ok = _number(self.lr_gamma) and 0 < self.lr_gamma <= 1
         _require(ok, "lr_gamma", self.lr_gamma, "0 < factor <= 1")
         _count("tbptt", self.tbptt, optional=True)
         _choice("tbptt_rule", self.tbptt_rule, Literal["clean", "released"])
         _choice("evaluation", self.evaluation, Evaluation)
         _choice("evaluate_at", self.evaluate_at, Literal["anchor", "iterate"])
-        ok = isinstance(self.seed, int) and 0 <= self.seed < 2**31
+        ok = isinstance(self.seed, int) and _number(self.seed) and 0 <= self.seed < 2**31
         _require(ok, "seed", self.seed, "a whole number, 0 <= seed < 2^31")
         ok = isinstance(self.probes, list | tuple)
         _require(ok, "probes", self.probes, "a list of mappings with a 'name'")
         for probe in self.probes:
-            ok = isinstance(probe, Mapping) and "name" in probe
+            ok = isinstance(probe, Mapping) and isinstance(probe.get("name"), str)
             _require(ok, "probes", probe, "mappings with a 'name'")
         object.__setattr__(self, "probes", tuple(dict(p) for p in self.probes))
         if self.tbptt is not None and self.tbptt_rule == "released":

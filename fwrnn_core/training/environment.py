@@ -71,7 +71,7 @@ _BOOKKEEPING = ("checkpoint", "environment", "queue", "records", "session", "sta
 
 @functools.cache
 def code_digest() -> str:
-    """Twelve hexadecimal digits of all sources that a run's numbers come from.
+    """Twelve hexadecimal digits of all sources that a run's curves come from.
 
     How a run is filed, resumed, queued or verified changes no number and is left out.
 

@@ -201,8 +201,11 @@ class Run:
         self.probes.call(hook, self._context)
 
     def finish_epoch(self) -> None:
-        """Test, extend the curves, move the learning rate."""
+        """Test, extend the curves, move the learning rate; raises :class:`Diverged` where the
+        last update has ruined the weights."""
         started = self._now()
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise Diverged({**self._where("not finite"), "minibatch": self.minibatch})
         config, seen = self.config, self.sums["seen"]
         row: dict[str, Any] = dict.fromkeys(CURVES)
         row["train_loss"] = self.sums["loss"] / seen
@@ -344,5 +347,8 @@ class Run:
 
 
 def _digits(value: Any) -> Any:
-    """Nine significant digits: all that a float32 has, in little space."""
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+    """Nine significant digits: all that a float32 has, in little space. JSON has no infinity:
+    a test loss that overflows stands as None (NaN in :meth:`Record.curve`)."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.9g}") if math.isfinite(value) else None

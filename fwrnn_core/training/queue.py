@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.queues import Queue
@@ -108,24 +109,38 @@ def train_all(
         tqdm(total=total, unit="epoch", disable=not progress, smoothing=0.02) as bar,
     ):
         waiting = list(todo)
-        running: set[Future[Outcome]] = set()
+        running: dict[Future[Outcome], str] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     config = waiting.pop(0)
-                    running.add(pool.submit(_one, config.to_dict(), device, threads, stop_after))
-                done, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    future = pool.submit(_one, config.to_dict(), device, threads, stop_after)
+                    running[future] = config.name
+                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 _drain(epochs, bar)
                 for future in done:
-                    outcome = future.result()
+                    outcome = _outcome(future, running.pop(future))
                     outcomes.append(outcome)
                     note = f": {outcome.error}" if outcome.error else ""
                     bar.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
         except KeyboardInterrupt:
             bar.write("stopping: each run writes its checkpoint", file=sys.stderr)
-            outcomes += [f.result() for f in running]
+            wait(running)
             raise
     return outcomes
+
+
+def _outcome(future: Future[Outcome], name: str) -> Outcome:
+    """How a run ended, whatever it raised: memory may run out in one and not in the next."""
+    try:
+        return future.result()
+    except BrokenProcessPool:  # a process was killed: no run can go on in this pool
+        raise FwrnnError(
+            f"{name}: its process was killed (for memory?). What it had finished is kept; call "
+            f"`fwrnn train` again, with fewer --jobs"
+        ) from None
+    except Exception as error:
+        return Outcome(name, "failed", f"{type(error).__name__}: {error}")
 
 
 def _drain(epochs: Queue[int], bar: tqdm[Any]) -> None:

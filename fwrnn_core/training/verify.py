@@ -54,6 +54,9 @@ class Report:
 def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool = True) -> Report:
     """Train the first ``epochs`` of the record's config again, in memory, and compare curves.
 
+    Curves alone: rows of probes are computed from the same weights by other sources, which a
+    record does not name.
+
     Raises :class:`~fwrnn_core.errors.ConfigError` if the record holds fewer epochs.
     """
     if epochs > record.epochs:
@@ -72,6 +75,9 @@ def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool
     if again.body["data"]["fingerprint"] != record.body["data"]["fingerprint"]:
         circumstances.append("data")
     differences, excesses = [], []
+    if again.epochs < epochs:
+        ended = f"diverged in epoch {again.epochs + 1}: recorded {record.epochs} epochs"
+        differences, excesses, epochs = [ended], [ended], again.epochs
     for curve in CURVES:
         for epoch in range(epochs):
             old = record.body["curves"][curve][epoch]

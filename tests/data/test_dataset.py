@@ -136,6 +136,15 @@ def test_select_restricts_rows_and_changes_the_fingerprint():
     assert cut.fingerprint == data.select(torch.tensor([5, 1, 2])).fingerprint
 
 
+def test_select_takes_a_mask_and_no_fractions():
+    data = made()
+    mask = data.y_train > 30
+    assert data.select(mask).y_train.tolist() == data.y_train[mask].tolist()
+    for wrong in (mask[:5], torch.tensor([0.9, 1.9])):
+        with pytest.raises(ConfigError, match="whole numbers, or a mask of 40"):
+            data.select(wrong)
+
+
 @pytest.mark.parametrize("index", [[], [40], [-1], [[1, 2]]])
 def test_select_refuses_rows_that_do_not_exist(index):
     with pytest.raises(ConfigError, match="0 … 39"):

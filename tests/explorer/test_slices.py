@@ -48,7 +48,7 @@ def test_losses_and_gradients_of_a_quadratic():
     loss = mse(net(x), y)
     loss.backward()
     zero = np.array(0.0)
-    assert surface.loss(zero, zero) == pytest.approx(float(loss), rel=1e-5)
+    assert surface.loss(zero, zero) == pytest.approx(loss.item(), rel=1e-5)
     gx, gy = surface.gradient(zero, zero)
     assert (gx, gy) == pytest.approx((-float(net.weight.grad.norm()), 0), abs=1e-5)
 

@@ -121,6 +121,25 @@ def test_a_compiler_that_cannot_be_executed(
     assert runs()
 
 
+def test_a_cc_that_is_no_command(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", 'gcc "x')
+    assert kernels.backend_name() == "torch"
+    assert runs()
+
+
+@needs_compiler
+@pytest.mark.parametrize("error", [PermissionError("locked"), RuntimeError("no home directory")])
+def test_a_home_that_cannot_be_read_or_found(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails() -> Path:
+        raise error
+
+    monkeypatch.setattr(paths, "kernel_cache", fails)
+    assert kernels.backend_name() == "c"
+    assert runs()
+
+
 @needs_compiler
 def test_a_cache_that_cannot_be_written(fresh: Path) -> None:
     fresh.parent.parent.mkdir(parents=True)

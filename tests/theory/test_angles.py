@@ -38,6 +38,16 @@ def test_tiny_angles_survive_float32() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [1e-38, 1e-23, 1e30])
+def test_vanished_and_exploded_gradients_have_their_angle(size: float) -> None:
+    u, v = torch.full((100,), size), torch.ones(100)
+    assert angle_degrees(u, v) < 0.1
+    layout = Layout(("a", "b"), ((1,), (7,)))
+    g = torch.tensor([1.0, *[0.0] * 6, 7.0])
+    expected = angle_of_separate_balls(layout, g)
+    assert angle_of_separate_balls(layout, g * size) == pytest.approx(expected, abs=1e-4)
+
+
 def test_the_angle_of_zero_is_unknown() -> None:
     assert angle_degrees(torch.zeros(2), torch.ones(2)).isnan()
 
@@ -63,7 +73,7 @@ def test_the_angle_of_separate_balls_is_that_of_their_vertices(seed: int, sizes:
 
 def test_separate_balls_agree_with_one_when_all_parts_are_equally_long() -> None:
     layout = Layout(("a", "b"), ((2,), (1,)))
-    assert angle_of_separate_balls(layout, torch.tensor([0.6, 0.8, -1.0])) == pytest.approx(0)
+    assert angle_of_separate_balls(layout, torch.tensor([3.0, 4.0, -5.0])) == pytest.approx(0)
     # A tensor without a gradient does not move and does not count.
     assert angle_of_separate_balls(layout, torch.tensor([0.6, 0.8, 0.0])) == pytest.approx(0)
     assert math.isnan(angle_of_separate_balls(layout, torch.zeros(3)))

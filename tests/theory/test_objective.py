@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.models import RecurrentNet
+from fwrnn_core.models import IndRNN, RecurrentNet
 from fwrnn_core.theory.objective import Layout, Objective, flatten, model_objective
 
 
@@ -41,6 +41,22 @@ def test_chunks_do_not_change_the_function() -> None:
     parts = model_objective(net, nn.functional.mse_loss, x, y, batch_size=4)
     assert parts.value() == pytest.approx(whole.value(), rel=1e-12)
     torch.testing.assert_close(parts.grad(), whole.grad())
+
+
+def test_batch_norm_sees_all_samples_and_the_bound_does_not_bend_the_risk() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(9, 5, 2), torch.randn(9, 1)
+    net = IndRNN(2, 4, 1, num_layers=2, recurrent_bound=0.5, dropout=0.0)
+    mse = nn.functional.mse_loss
+    whole = model_objective(net, mse, x, y, train=True)
+    parts = model_objective(net, mse, x, y, train=True, batch_size=4)
+    assert parts.value() == whole.value()
+    at = whole.layout.slices()["layers.0.weight_hh"].start
+    point, step = whole.origin.clone(), torch.zeros_like(whole.origin)
+    point[at], step[at] = 0.7, 1e-6
+    slope = (whole.value(point + step) - whole.value(point - step)) / 2e-6
+    assert slope == pytest.approx(float(whole.grad(point)[at]), rel=1e-5)
+    assert slope != 0
 
 
 @pytest.mark.parametrize("method", ["double-backward", "difference"])

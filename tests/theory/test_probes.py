@@ -123,7 +123,7 @@ def test_last_displacement_is_where_the_plain_update_goes() -> None:
     net = torch.nn.Linear(3, 2)
     opt = FrankWolfe(net.parameters(), lr=0.1, inner_steps=4, outer=None)
     with pytest.raises(ConfigError, match="completed"):
-        last_displacement(opt)
+        last_displacement(opt, net.parameters())
     start = torch.cat([p.detach().flatten() for p in net.parameters()])
     x = torch.randn(8, 3)
     for _ in range(4):
@@ -131,7 +131,9 @@ def test_last_displacement_is_where_the_plain_update_goes() -> None:
         net(x).square().mean().backward()
         opt.step()
     moved = torch.cat([p.detach().flatten() for p in net.parameters()]) - start
-    torch.testing.assert_close(last_displacement(opt), moved, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(
+        last_displacement(opt, net.parameters()), moved, rtol=1e-4, atol=1e-7
+    )
 
 
 def test_one_inner_step_points_exactly_along_the_minibatch_gradient() -> None:
@@ -173,3 +175,20 @@ def test_assumptions_are_audited_for_any_optimizer() -> None:
 def test_summary_leaves_out_what_is_not_finite() -> None:
     assert summary([float("inf")]) == {"n": 0}
     assert summary([2.0])["std"] == 0
+
+
+def test_angles_are_per_tensor_also_where_the_optimizer_holds_another_order() -> None:
+    """An IndRNN with weight decay is optimized in two groups."""
+    settings = config(OptimizerConfig("frank-wolfe", 1e-2, weight_decay=1e-12)).replace(
+        model={"cell": "indrnn", "hidden_size": 8, "num_layers": 2, "options": {"dropout": 0.0}}
+    )
+    run = finished(Run(settings, probes=[AngleProbe()]))
+    (row,) = run.probes.rows["angles"]["on_run_end"]
+    tensors = [k for k in row if k.startswith("batch/") and not k.endswith(("global", "undefined"))]
+    assert len(tensors) == 12
+    assert max(row[name]["max"] for name in tensors) < 0.1
+
+
+def test_an_option_that_the_audit_does_not_have_is_refused_before_the_run() -> None:
+    with pytest.raises(ConfigError, match="snapshot.*snapshots"):
+        AssumptionProbe(snapshot=5)

@@ -51,6 +51,13 @@ from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunCon
         (lambda: RunConfig("../a"), ["name", "../a"]),
         (lambda: RunConfig("bench/a"), ["name", "bench/a", "benchmarks"]),
         (lambda: RunConfig("a", seed=-1), ["seed", "-1"]),
+        (lambda: RunConfig("a", seed=True), ["seed", "True"]),
+        (lambda: RunConfig("a", shuffle="false"), ["shuffle", "'false'", "True, False"]),
+        (lambda: RunConfig("a", data={"name": "adding"}), ["data", "DataConfig", "from_dict"]),
+        (lambda: RunConfig("a", probes=[{"name": ["angles"]}]), ["probes", "'name'"]),
+        (lambda: OptimizerConfig(lr=1e40), ["lr", "1e+40", "finite float32"]),
+        (lambda: OptimizerConfig(lr=True), ["lr", "True"]),
+        (lambda: OptimizerConfig(norm=True), ["norm", "True"]),
     ],
 )
 def test_a_bad_value_is_refused_with_the_value_and_the_range(make, words):

@@ -37,6 +37,15 @@ def test_side_by_side_runs_are_the_runs_alone_and_failures_are_reported():
     assert [c.name for c in queue.missing(configs)] == ["q/bad"]
 
 
+def test_a_run_that_raises_anything_does_not_stop_the_others():
+    """No machine has the memory for the first."""
+    good, bad = small("q/good"), small("q/odd", model=ModelConfig("tanh", 10**8))
+    outcomes = {o.name: o for o in queue.train_all([bad, good], progress=False)}
+    assert outcomes["q/good"].status == "complete"
+    assert outcomes["q/odd"].status == "failed"
+    assert "Error" in outcomes["q/odd"].error
+
+
 def children(pid: int) -> list[int]:
     """The workers of a process (multiprocessing's resource tracker is not one)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

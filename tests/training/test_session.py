@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import small
 
 from fwrnn_core import paths
@@ -118,7 +119,6 @@ def test_a_partial_record_whose_state_is_lost_starts_again_and_says_so(capsys):
 
 
 def test_the_global_generator_and_thread_count_are_left_alone():
-    import torch
 
     torch.manual_seed(1)
     expected = torch.rand(1)
@@ -329,3 +329,26 @@ def test_an_interrupt_writes_a_checkpoint_in_mid_epoch(number):
     state = checkpoint.load(checkpoint.path_of(config.id), config.id)
     assert state["counters"][3] > 0
     assert not records.path_of(config.name).exists()
+
+
+def test_weights_that_the_last_update_ruins_are_divergence(monkeypatch):
+    original = Run._optimizer_step
+
+    def ruining(self, *arguments):
+        original(self, *arguments)
+        if (self.epoch, self.minibatch) == (3, 4):
+            with torch.no_grad():
+                next(self.model.parameters()).fill_(float("nan"))
+
+    monkeypatch.setattr(Run, "_optimizer_step", ruining)
+    record = train(small(), progress=False)
+    assert (record.status, record.epochs) == ("diverged", 3)
+    assert record.body["diverged"]["loss"] == "not finite"
+    assert record.body["diverged"]["minibatch"] == 5
+
+
+def test_a_test_loss_that_overflows_is_none():
+    huge = small("test/huge", optimizer=OptimizerConfig("sgd", 1e25), batch_size=160, epochs=1)
+    record = train(huge, progress=False)
+    assert (record.status, record.body["curves"]["test_loss"]) == ("complete", [None])
+    assert train(huge, progress=False).body == record.body

@@ -60,6 +60,13 @@ def test_another_learning_rate_is_no_rounding(record):
     assert not verify(other, epochs=3, progress=False).agrees
 
 
+def test_a_run_that_now_diverges_does_not_agree(record):
+    body = record.config.replace(optimizer={"name": "sgd", "lr": 1e30}).to_dict()
+    report = verify(changed(record, ["config"], body), epochs=3, progress=False)
+    assert not report.agrees
+    assert "diverged in epoch 1" in report.summary()
+
+
 def test_more_epochs_than_recorded_are_refused(record):
     with pytest.raises(ConfigError, match="has 4 epochs, 9"):
         verify(record, epochs=9, progress=False)

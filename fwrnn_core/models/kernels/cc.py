@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -49,17 +50,15 @@ def load() -> ctypes.CDLL:
     """
     command = compiler()
     name = f"kernels-{fingerprint(command)}.so"
-    folder = paths.kernel_cache()
-    cached = folder / name
-    if cached.is_file():
-        try:
-            return ctypes.CDLL(str(cached))
-        except OSError:
-            pass  # Truncated or of another system: build it again.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        cached = paths.kernel_cache() / name
+        if cached.is_file():
+            with suppress(OSError):  # truncated or of another system: build it again
+                return ctypes.CDLL(str(cached))
+        cached.parent.mkdir(parents=True, exist_ok=True)
         return ctypes.CDLL(str(_build(command, cached)))
-    except OSError:  # a read-only, full or noexec cache: this process builds for itself
+    except (OSError, RuntimeError):
+        # No home, or a read-only, unreadable, full or noexec cache: this process builds for itself.
         return _load_private(command, name)
 
 
@@ -70,7 +69,10 @@ def compiler() -> list[str]:
         BuildError: there is none.
     """
     for candidate in (os.environ.get("CC"), "cc", "gcc", "clang"):
-        words = shlex.split(candidate or "")
+        try:
+            words = shlex.split(candidate or "")
+        except ValueError as error:
+            raise BuildError(f"CC={candidate!r} is no command: {error}") from None
         if words and (found := shutil.which(words[0])):
             return [found, *words[1:]]
     raise BuildError("no C compiler found (cc, gcc, clang or $CC)")
