@@ -8,7 +8,8 @@ Two signals, both in use as trust-region rules:
     ``step(closure)`` and costs one more evaluation per loop, and one buffer for the first gradient
     where the model is linear.
 ``"agreement"``: ‖Δ_K‖/δ, rescaled so that 0 is what K random vertices would give (1/√K) and 1 is
-    K equal ones (ours). Free, and works with a fresh minibatch per inner step.
+    K equal ones (ours). Free, and works with a fresh minibatch per inner step. For Euclidean balls
+    only: in a ball with corners (p = 1, ∞, nuclear) random vertices agree as well as equal ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 from dataclasses import dataclass
 
 from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.optim.numbers import as_number
 
 SIGNALS = ("agreement", "ratio")
 
@@ -43,13 +45,15 @@ class AdaptiveRadius:
     def __post_init__(self) -> None:
         if self.signal not in SIGNALS:
             raise unknown("adaptive", self.signal, SIGNALS)
-        if not self.low < self.high:
+        if not as_number(self.low) < as_number(self.high):
             raise ConfigError(f"low = {self.low!r} must be below high = {self.high!r}")
-        if not (0 < self.shrink < 1 < self.grow < math.inf):
+        if not 0 < as_number(self.shrink) < 1 < as_number(self.grow) < math.inf:
             raise ConfigError(
                 f"shrink = {self.shrink!r}, grow = {self.grow!r}: must be 0 < shrink < 1 < grow"
             )
-        if not (0 < self.bounds[0] <= 1 <= self.bounds[1] < math.inf):
+        pair = self.bounds if isinstance(self.bounds, tuple | list) else ()
+        lower, upper = map(as_number, pair) if len(pair) == 2 else (math.nan, math.nan)
+        if not 0 < lower <= 1 <= upper < math.inf:
             raise ConfigError(f"bounds = {self.bounds!r}: must be 0 < lower <= 1 <= upper")
 
     def update(self, factor: float, value: float) -> float:

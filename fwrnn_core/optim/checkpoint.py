@@ -18,7 +18,7 @@ def signature(groups: Sequence[Mapping[str, Any]], **settings: str) -> dict[str,
 
 def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequence[Any]) -> None:
     """Raise :class:`ConfigError` unless ``state_dict`` fits an optimizer of signature ``mine``."""
-    saved = state_dict.get("frank_wolfe")
+    saved = state_dict.get("frank_wolfe") if isinstance(state_dict, Mapping) else None
     if saved is None or "outer" not in state_dict:
         # torch.distributed.checkpoint keeps what it knows: moments of the outer optimizer are lost.
         raise ConfigError(
@@ -53,7 +53,8 @@ def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequen
             )
     if any(group["inner_step"] for group in state_dict["param_groups"]):
         for key, value in mine.items():
-            if key != "shapes" and saved[key] != value:
+            # An older version did not save all of them.
+            if key != "shapes" and saved.get(key, value) != value:
                 raise ConfigError(
                     f"the state stands in the middle of an inner loop with {key} = "
                     f"{saved[key]!r}, this optimizer has {value!r}"

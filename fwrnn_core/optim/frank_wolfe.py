@@ -37,7 +37,7 @@ Group = dict[str, Any]
 #: Attributes that deepcopy and pickle carry along.
 _COPIED = (
     "scope", "step_size", "trajectory", "nonfinite", "solver", "adaptive", "track", "process_group",
-    "skipped", "updates", "_ratio", "_inside_anchored", "_outer", "_rules",
+    "skipped", "updates", "_ratio", "_outer", "_rules", "_built",
 )  # fmt: skip
 
 
@@ -74,7 +74,8 @@ class FrankWolfe(Optimizer):
         solver: ``"frank-wolfe"``, ``"projected-gradient"``, ``"trust-region"``, or an instance of
             :class:`ProjectedGradient` or :class:`TrustRegion` with its options. The trust region
             needs ``norm=2``, ``scope="global"`` and :meth:`step` with a closure; K then bounds its
-            conjugate-gradient steps.
+            conjugate-gradient steps, and there is no ``gradient_momentum``. ``step_size`` is
+            Frank-Wolfe's alone.
         adaptive: ``None``, ``"agreement"``, ``"ratio"`` or an :class:`AdaptiveRadius`.
         track: extra diagnostics, any of ``"gap"`` (Frank-Wolfe gap of every inner step; one inner
             product) and ``"angle"`` (between Δ_K and the first negative gradient; one buffer).
@@ -128,17 +129,17 @@ class FrankWolfe(Optimizer):
         track = (track,) if isinstance(track, str) else track
         options.check_choices(scope, trajectory, nonfinite, track)
         rule(step_size)
+        self._built = False
         self.scope = scope
-        self.step_size = step_size
         self.trajectory = trajectory
         self.nonfinite = nonfinite
         self.solver = make_solver(solver, step_size)
+        self.step_size = getattr(self.solver, "step_size", step_size)
         self.adaptive = make_adaptive(adaptive)
         self.track = frozenset(track)
         self.process_group = None  # until all groups are there: they are shared in one go
         #: Minibatches dropped for non-finite gradients, and outer updates made.
-        self.skipped = 0
-        self.updates = 0
+        self.skipped = self.updates = 0
         self._ratio = math.nan
         self._inside_anchored = False
         self._walker = native.Walker()
@@ -154,9 +155,8 @@ class FrankWolfe(Optimizer):
                 self.defaults[key] = self._outer.optimizer.defaults[key]
         for group in self.param_groups:
             options.check_names(group, self._outer.options if self._outer else ())
-        whole_loop.check(self.solver, self.param_groups, scope)
-        if scope == "global":
-            options.check_global(self.param_groups)
+        whole_loop.check(self.solver, self.adaptive, self.param_groups, self.scope)
+        self._built = True
         if process_group is not None:
             self.process_group = process_group
             distributed.share_start(process_group, self.param_groups, self._settings())
@@ -179,20 +179,18 @@ class FrankWolfe(Optimizer):
     def _prepare(self, group: Group) -> None:
         options.check_group(group, self.step_size)
         options.check_memory(self.param_groups)
-        options.check_adaptive(self.adaptive, group["inner_steps"])
+        options.check_adaptive(self.adaptive, group, type(self.solver).__name__)
+        # One ball around all: a later group joins it as it stands.
+        shared = self.param_groups[0] if self.scope == "global" and self._built else {}
+        group["reference_lr"] = float(group["lr"])
+        group.update({key: shared.get(key, start) for key, start in options.FRESH.items()})
+        if not self._built:
+            return
+        options.check_names(group, self._outer.options if self._outer else ())
+        whole_loop.check(self.solver, self.adaptive, self.param_groups, self.scope)
         if self.process_group is not None:
             distributed.share_start(self.process_group, [group], self._settings())
-        group.update(
-            reference_lr=float(group["lr"]),
-            radius_scale=1.0,
-            inner_step=0,
-            loop_radius=0.0,
-            signal=math.nan,
-        )
         if self._outer is not None:
-            options.check_names(group, self._outer.options)
-            if self.scope == "global":
-                options.check_global(self.param_groups)
             self._outer.add_group(group)
 
     @property
@@ -208,8 +206,9 @@ class FrankWolfe(Optimizer):
     def agreement(self) -> Tensor:
         """‖Δ_K‖/δ of the last completed loop: one float64 entry per ball, in parameter order.
 
-        1 when all K vertices are the same, about 1/√K when they are random; NaN for a tensor that
-        took no part yet. With ``scope="global"`` there is one ball, hence one entry.
+        1 when all K vertices are the same; NaN for a tensor that took no part yet. Random vertices
+        give about 1/√K for p = 2, and up to 1 in balls with corners (p = 1, ∞): not to be compared
+        between norms. With ``scope="global"`` there is one ball, hence one entry.
         """
         return diagnostics.agreement(self.param_groups, self.state, self.scope)
 
@@ -283,16 +282,15 @@ class FrankWolfe(Optimizer):
     @torch.no_grad()
     def _whole_loop(self, closure: Callable[[], Any]) -> Any:
         inner_steps = whole_loop.common_steps(self)
-        predicted = None
-        if isinstance(self.solver, TrustRegion):
-            loss, finished, predicted = whole_loop.trust_region(self, closure)
-        else:
-            loss, finished = whole_loop.evaluate(self, closure, inner_steps)
+        try:
+            loss, finished = whole_loop.run(self, closure, inner_steps)
+        except BaseException:  # a bad gradient, Ctrl-C: the next call finds ω_t and no loop
+            whole_loop.abandon(self)
+            raise
         if finished:
-            self._close(finished)
-            if inner.by_ratio(self.adaptive):
-                self._ratio = whole_loop.decrease_ratio(self, closure, loss, predicted)
             self._update(finished)
+        else:
+            whole_loop.abandon(self)
         return loss
 
     def _inner_step(self) -> list[inner.Loop] | None:
@@ -339,16 +337,18 @@ class FrankWolfe(Optimizer):
         if self.adaptive is not None:
             for loop in finished:
                 diagnostics.adapt(loop, self.scope, self.adaptive, self._ratio)
-        if self._outer is None:
-            for part in (part for part in parts if part.params):
-                alpha = -part.group["loop_radius"]
-                torch._foreach_add_(part.params, part.directions, alpha=alpha)
-        else:
-            params = [p for part in parts for p in part.params]
-            directions = [r for part in parts for r in part.directions]
-            self._outer.update(self.param_groups, params, directions)
-        for part in parts:
-            inner.reset(part)
+        try:
+            if self._outer is None:
+                for part in (part for part in parts if part.params):
+                    alpha = -part.group["loop_radius"]
+                    torch._foreach_add_(part.params, part.directions, alpha=alpha)
+            else:
+                params = [p for part in parts for p in part.params]
+                directions = [r for part in parts for r in part.directions]
+                self._outer.update(self.param_groups, params, directions)
+        finally:  # the loop is over, even if a hook of the outer optimizer raises
+            for part in parts:
+                inner.reset(part)
         self.updates += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -381,6 +381,7 @@ class FrankWolfe(Optimizer):
 
     def _settings(self) -> dict[str, Any]:
         kinds = {"solver": type(self.solver).__name__, "outer": type(self.outer).__name__}
+        kinds["step_size"] = self.step_size if isinstance(self.step_size, str) else "callable"
         return checkpoint.signature(
             self.param_groups, scope=self.scope, trajectory=self.trajectory, **kinds
         )
@@ -395,4 +396,5 @@ class FrankWolfe(Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.__dict__.setdefault("_inside_anchored", False)  # a copy made inside is not inside
         self._walker = native.Walker()  # holds addresses of tensors: never copied

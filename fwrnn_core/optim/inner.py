@@ -77,8 +77,11 @@ def make_rules(
     """The rules that an optimizer's options amount to.
 
     Raises:
-        ConfigError: the released trajectory of another solver than Frank-Wolfe.
+        ConfigError: the released trajectory of another solver than Frank-Wolfe; the gaps of inner
+            steps where there are none.
     """
+    if "gap" in track and isinstance(solver, TrustRegion):
+        raise ConfigError("track='gap' is of inner steps, and solver='trust-region' has none")
     if trajectory == "released" and not isinstance(solver, VertexSteps):
         raise ConfigError("trajectory='released' is the authors' Frank-Wolfe walk only")
     record = track | {"first_gradient"} if "angle" in track or by_ratio(adaptive) else track
@@ -141,7 +144,7 @@ def begin(loop: Sequence[Part], scope: str) -> None:
     if scope == "global":
         check_global([part.group for part in loop])
     for part in loop:
-        part.group["loop_radius"] = radius(part.group)
+        part.group["loop_radius"] = radius((loop[0] if scope == "global" else part).group)
 
 
 def join(params: Sequence[Tensor], state: State, inner_steps: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.adaptive import AdaptiveRadius
 from fwrnn_core.optim.balls import check_norm
+from fwrnn_core.optim.numbers import as_number
 from fwrnn_core.optim.schedule import StepSize, check_step_size
 
 SCOPES = ("tensor", "global")
@@ -25,7 +26,8 @@ OWN = ("lr", "radius", "inner_steps", "norm", "gradient_momentum", "maximize")
 #: Subclasses (DTensor, …) may have no memory of their own behind their pointer.
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 #: What the loop itself keeps in a group, so that ``state_dict`` holds it.
-LOOP = ("reference_lr", "radius_scale", "inner_step", "loop_radius", "signal")
+FRESH = {"radius_scale": 1.0, "inner_step": 0, "loop_radius": 0.0, "signal": math.nan}
+LOOP = ("reference_lr", *FRESH)
 
 
 def choice(name: str, value: object, valid: Iterable[str]) -> None:
@@ -39,6 +41,8 @@ def check_choices(scope: str, trajectory: str, nonfinite: str, track: Iterable[s
     choice("scope", scope, SCOPES)
     choice("trajectory", trajectory, TRAJECTORIES)
     choice("nonfinite", nonfinite, NONFINITE)
+    if not isinstance(track, Collection):
+        raise ConfigError(f"track = {track!r}: give a list of {' or '.join(map(repr, TRACKED))}")
     for item in track:
         choice("track", item, TRACKED)
 
@@ -54,8 +58,10 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
     check_norm(group["norm"])
     check_step_size(step_size, steps)
     momentum = group["gradient_momentum"]
-    if not (isinstance(momentum, int | float) and 0 <= momentum < 1):
+    if not 0 <= as_number(momentum) < 1:
         raise ConfigError(f"gradient_momentum = {momentum!r}: must be in [0, 1)")
+    if not isinstance(group["maximize"], bool):
+        raise ConfigError(f"maximize = {group['maximize']!r}: give True or False")
     sharded = sys.modules.get("torch.distributed.tensor")  # there if any DTensor is
     for p in group["params"]:
         if sharded is not None and isinstance(p, sharded.DTensor):
@@ -69,9 +75,14 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
                 "balls need whole ones; use DistributedDataParallel or process_group instead"
             )
         if not p.is_floating_point():
+            way = (
+                "hold complex weights as torch.view_as_real"
+                if p.is_complex()
+                else "leave it out, or convert it with .float()"
+            )
             raise ConfigError(
                 f"a parameter of shape {tuple(p.shape)} has dtype {p.dtype}: the balls are defined "
-                "for real floating-point tensors; hold complex weights as torch.view_as_real"
+                f"for real floating-point tensors; {way}"
             )
 
 
@@ -90,11 +101,21 @@ def check_memory(groups: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
-def check_adaptive(adaptive: AdaptiveRadius | None, inner_steps: int) -> None:
-    """A single vertex always agrees with itself: nothing to steer by."""
-    if adaptive is not None and adaptive.signal == "agreement" and inner_steps == 1:
+def check_adaptive(adaptive: AdaptiveRadius | None, group: Mapping[str, Any], solver: str) -> None:
+    """Agreement says something where random vertices agree by 1/√K: a Euclidean ball, K ≥ 2.
+
+    A single vertex always agrees with itself, and in a ball with corners so do random ones.
+    """
+    if adaptive is None or adaptive.signal != "agreement":
+        return
+    if group["inner_steps"] == 1:
         raise ConfigError(
             "adaptive='agreement' needs inner_steps >= 2; with one inner step use 'ratio'"
+        )
+    if group["norm"] != 2 or solver != "VertexSteps":
+        raise ConfigError(
+            f"adaptive='agreement' needs norm=2 and solver='frank-wolfe' (here norm = "
+            f"{group['norm']!r}, {solver}): elsewhere even random steps agree; use 'ratio'"
         )
 
 
@@ -111,7 +132,9 @@ def check_global(groups: Iterable[Mapping[str, Any]]) -> None:
     seen = [(g["norm"], radius(g), g["inner_steps"]) for g in groups]
     if any(isinstance(norm, str) for norm, _, _ in seen):
         raise ConfigError("scope='global' takes p-norms only; matrix norms need scope='tensor'")
-    if len(set(seen)) > 1:
+    (norm, delta, steps), *others = seen
+    # Radii that a scheduler moved in proportion to unequal learning rates differ by rounding.
+    if any((n, k) != (norm, steps) or not math.isclose(r, delta) for n, r, k in others):
         raise ConfigError(
             "scope='global' is one ball around all parameters, but the groups differ in "
             f"(norm, radius, inner_steps): {', '.join(map(str, seen))}; give them one value "
@@ -132,9 +155,5 @@ def radius(group: Mapping[str, Any]) -> float:
 
 
 def _positive(name: str, value: object) -> None:
-    try:
-        number = math.nan if isinstance(value, str | bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        number = math.nan
-    if not (number > 0 and math.isfinite(number)):
+    if not 0 < as_number(value) < math.inf:
         raise ConfigError(f"{name} = {value!r}: give a finite number > 0")

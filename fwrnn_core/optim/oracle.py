@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim.balls import Norm, ball_for
+from fwrnn_core.optim.numbers import as_number
 
 
 @torch.no_grad()
@@ -38,10 +39,12 @@ def lmo(grad: Tensor, radius: float = 1.0, norm: Norm = 2) -> Tensor:
     >>> lmo(torch.zeros(2))
     tensor([0., 0.])
     """
+    if not isinstance(grad, Tensor):
+        raise ConfigError(f"lmo needs a tensor, got a {type(grad).__name__}: torch.as_tensor(…)")
     if not grad.is_floating_point() or grad.layout is not torch.strided:
         raise ConfigError(
             f"lmo needs a dense real floating-point gradient, got {grad.dtype} ({grad.layout})"
         )
-    if not (radius >= 0 and math.isfinite(radius)):
+    if not 0 <= as_number(radius) < math.inf:
         raise ConfigError(f"radius = {radius!r}: give a finite number >= 0")
     return ball_for(norm, grad.dim()).vertex(grad).mul_(-radius) + 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,6 +94,12 @@ def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer
             return factory([_their_view(g) for g in groups], lr=lr, fused=True)
         except (RuntimeError, TypeError):
             pass
+    try:
+        inspect.signature(factory).bind([], lr=lr)
+    except ValueError:  # a builtin that does not tell its signature
+        pass
+    except TypeError as error:
+        raise ConfigError(f"outer must be callable as (params, lr=…): {error}") from None
     made = factory([_their_view(g) for g in groups], lr=lr)
     if not isinstance(made, Optimizer):
         raise ConfigError(f"outer made a {type(made).__name__}, not a torch.optim.Optimizer")

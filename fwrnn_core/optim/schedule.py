@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from torch import Tensor
-
 from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.optim.numbers import as_number
 
 StepSize = str | Callable[[int], float]
 
@@ -37,7 +36,7 @@ def rule(step_size: StepSize) -> Callable[[int], float]:
     """The function k ↦ γ_k that ``step_size`` names, or the callable itself."""
     if callable(step_size):
         return step_size
-    if step_size not in NAMED:
+    if not isinstance(step_size, str) or step_size not in NAMED:
         raise unknown("step_size", step_size, (*NAMED, "a callable k -> gamma"))
     return NAMED[step_size]
 
@@ -49,12 +48,10 @@ def check_step_size(step_size: StepSize, inner_steps: int) -> None:
     """
     gamma = rule(step_size)
     for k in range(1, inner_steps + 1):
-        value = gamma(k)
-        if not isinstance(value, int | float | Tensor):
-            raise ConfigError(f"step_size({k}) = {value!r}: must be a number")
+        value = as_number(gamma(k))
         if not 0 <= value <= 1 or (k == 1 and value != 1):
-            need = "1 at k = 1" if k == 1 else "within [0, 1]"
-            raise ConfigError(f"step_size({k}) = {value!r}: must be {need}")
+            need = "1 at k = 1" if k == 1 else "a number within [0, 1]"
+            raise ConfigError(f"step_size({k}) = {gamma(k)!r}: must be {need}")
 
 
 def mix(step_size: StepSize, k: int) -> Mix:
@@ -70,4 +67,5 @@ def mix(step_size: StepSize, k: int) -> Mix:
     gamma = rule(step_size)
     if gamma is one_over_k:
         return Mix(0.0 if k == 1 else 1.0, 1.0, 1 / k)
-    return Mix(1 - gamma(k), gamma(k), 1.0)
+    weight = float(gamma(k))
+    return Mix(1 - weight, weight, 1.0)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim import walk
-from fwrnn_core.optim.balls import Ball, PBall
+from fwrnn_core.optim.balls import Ball, PBall, accumulator
+from fwrnn_core.optim.numbers import as_number
 from fwrnn_core.optim.schedule import Mix, StepSize, mix
 from fwrnn_core.optim.trust_region import TrustRegion
 
@@ -95,7 +96,7 @@ class ProjectedGradient:
     step_length: float | None = None
 
     def __post_init__(self) -> None:
-        if self.step_length is not None and not (0 < self.step_length < math.inf):
+        if self.step_length is not None and not 0 < as_number(self.step_length) < math.inf:
             raise ConfigError(f"step_length = {self.step_length!r}: give a finite number > 0")
 
     def mix(self, k: int) -> Mix:
@@ -117,8 +118,10 @@ class ProjectedGradient:
             unit, alpha = PBall(2.0).vertex(walk.gather(grads)), k**-0.5
         else:
             unit, alpha = walk.gather(grads), self.step_length / radius
+        # A long step overflows narrow dtypes before the projection brings it back.
         r = walk.gather(directions)
-        walk.scatter(ball.project(r.add(unit, alpha=alpha)), directions)
+        wide = accumulator(r)
+        walk.scatter(ball.project(r.to(wide).add(unit.to(wide), alpha=alpha)), directions)
 
     def rest(self, directions: Sequence[Tensor], k: int) -> None:
         walk.fade(directions, self.mix(k).decay)

@@ -25,7 +25,12 @@ def before(loop: Sequence[Part], state: State, rules: Rules) -> None:
     k = loop[0].group["inner_step"]
     if k == 1 and "first_gradient" in rules.record:
         _keep_first(loop, state)
-    if "gap" in rules.record and loop[0].group["norm"] == 2:  # groups of one loop share it
+    if "gap" not in rules.record:
+        return
+    own = [o for part in loop for o in part.own]
+    if rules.scope == "global" and k > 1 and own:
+        _carry(own, loop, state)
+    if loop[0].group["norm"] == 2:  # groups of one loop share it
         _euclidean_gaps(loop, rules, k)
 
 
@@ -82,6 +87,14 @@ def close(loop: Sequence[Part], rules: Rules) -> None:
 def _scale_before(rules: Rules, k: int) -> float:
     assert rules.solver is not None
     return rules.solver.mix(k - 1).scale if k > 1 else 0.0
+
+
+def _carry(own: Sequence[dict[str, Any]], loop: Sequence[Part], state: State) -> None:
+    """The gaps of the one ball around all lie with the first parameter that has a gradient: let
+    them follow where that is another one than at the step before."""
+    for other in (state[p] for part in loop for p in part.group["params"] if p in state):
+        if "gaps" in other and other is not own[0]:
+            own[0]["gaps"] = other.pop("gaps")
 
 
 def _append(own: dict[str, Any], k: int, value: float) -> None:

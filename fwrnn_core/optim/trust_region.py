@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.optim.balls import scaled
+from fwrnn_core.optim.numbers import as_number
 from fwrnn_core.optim.walk import flatten, unflatten
 
 Product = Callable[[Tensor], Tensor]
@@ -53,7 +55,7 @@ class TrustRegion:
     hessian: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 0 < self.tolerance < 1:
+        if not 0 < as_number(self.tolerance) < 1:
             raise ConfigError(f"tolerance = {self.tolerance!r}: must be in (0, 1)")
         if self.hessian not in HESSIANS:
             raise unknown("hessian", self.hessian, HESSIANS)
@@ -89,14 +91,17 @@ def steihaug(
     >>> found.step, found.at_boundary
     (tensor([-1.0000, -1.0000]), False)
     """
-    s = torch.zeros_like(gradient)
-    r, d = gradient.clone(), -gradient
-    start = length = float(torch.linalg.vector_norm(gradient))
-    if start == 0 or radius == 0:
+    # In units of the largest entry: squares of a vanished or exploded gradient leave float32.
+    g, m = scaled(gradient)
+    unit = float(m)
+    s = torch.zeros_like(g)
+    if unit == 0 or radius == 0:
         return Step(s, 0.0, 0, False)
+    r, d = g.clone(), -g
+    start = length = float(torch.linalg.vector_norm(g))
     products, at_boundary = 0, False
     while products < max_steps and length > tolerance * start:
-        hd = product(d)
+        hd = product(d.to(gradient.dtype)).to(g.dtype) / unit
         products += 1
         curvature = float(torch.dot(d, hd))
         alpha = length**2 / curvature if curvature > 0 else math.inf
@@ -112,7 +117,7 @@ def steihaug(
         shorter = float(torch.linalg.vector_norm(r))
         d = -r + (shorter / length) ** 2 * d
         length = shorter
-    decrease = -0.5 * float(torch.dot(s, gradient + r))
+    decrease = -0.5 * unit * float(torch.dot(s, g + r))
     s = s * min(1.0, radius / max(float(torch.linalg.vector_norm(s)), 1e-300))
     return Step(s, decrease, products, at_boundary)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fwrnn_core.optim import native
-from fwrnn_core.optim.balls import Ball, PBall
+from fwrnn_core.optim.balls import Ball, PBall, accumulator, working_dtype
 from fwrnn_core.optim.schedule import Mix
 
 # Outside, squares of float32 entries lose accuracy or overflow, and 1/norm may.
@@ -111,7 +111,9 @@ def inner_products(a: Sequence[Tensor], b: Sequence[Tensor]) -> list[float]:
     kernels = native.library()
     if kernels is not None and native.fits(a) and native.fits(b):
         return native.products(kernels, a, b)
-    found = [(x * y).sum(dtype=torch.float64) for x, y in zip(a, b, strict=True)]
+    found = [
+        (x.to(working_dtype(x)) * y).sum(dtype=accumulator(x)) for x, y in zip(a, b, strict=True)
+    ]
     return _numbers(found)
 
 

@@ -10,6 +10,8 @@ import torch
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim import distributed, inner, walk
+from fwrnn_core.optim.adaptive import AdaptiveRadius
+from fwrnn_core.optim.options import check_global
 from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
 
 if TYPE_CHECKING:
@@ -42,30 +44,38 @@ def common_steps(opt: FrankWolfe) -> int:
     return counts.pop()
 
 
+def run(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:
+    """The closure's loss at ω_t and the closed loops: none where the walk did not reach its end."""
+    predicted = None
+    if isinstance(opt.solver, TrustRegion):
+        loss, finished, predicted = trust_region(opt, closure)
+    else:
+        loss, finished = evaluate(opt, closure, inner_steps)
+    if finished:
+        opt._close(finished)
+        if inner.by_ratio(opt.adaptive):
+            opt._ratio = decrease_ratio(opt, closure, loss, predicted)
+    return loss, finished
+
+
 def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:
     """K gradients of the closure: its loss at ω_t and the loops that are complete.
 
-    A dropped gradient would come back on the same minibatch, so it ends the loop at ω_t.
+    A dropped gradient would come back on the same minibatch, so it ends the loop.
     """
     first = None
     finished: list[inner.Loop] | None = []
     for k in range(inner_steps):
-        try:
-            with torch.enable_grad():
-                loss = closure()
-            first = loss if k == 0 else first
-            finished = opt._inner_step()
-        except BaseException:
-            # Whatever it was (a bad gradient, Ctrl-C), the next call finds ω_t and no loop.
-            _abandon(opt)
-            raise
+        with torch.enable_grad():
+            loss = closure()
+        first = loss if k == 0 else first
+        finished = opt._inner_step()
         if finished is None:
-            _abandon(opt)
-            return first, []
+            break
     return first, finished or []
 
 
-def _abandon(opt: FrankWolfe) -> None:
+def abandon(opt: FrankWolfe) -> None:
     """Back to ω_t, as if the loop had not begun."""
     for group in opt.param_groups:
         params = inner.active(group, opt.state)
@@ -156,9 +166,20 @@ def number(loss: Any) -> float:
     return float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
 
 
-def check(solver: object, groups: list[dict[str, Any]], scope: str) -> None:
-    """Refuse a trust region in anything but one Euclidean ball."""
-    if not isinstance(solver, TrustRegion):
+def check(
+    solver: object, adaptive: AdaptiveRadius | None, groups: list[dict[str, Any]], scope: str
+) -> None:
+    """Refuse groups that cannot walk together: of several norms or radii in one ball, a trust
+    region in anything but one Euclidean ball, a comparison of losses that some groups lower and
+    others raise."""
+    if scope == "global":
+        check_global(groups)
+    quadratic = isinstance(solver, TrustRegion)
+    if (quadratic or inner.by_ratio(adaptive)) and len({g["maximize"] for g in groups}) > 1:
+        raise ConfigError(
+            "solver='trust-region' and adaptive='ratio' need one maximize for all groups"
+        )
+    if not quadratic:
         return
     if scope != "global" or any(group["norm"] != 2 for group in groups):
         raise ConfigError(

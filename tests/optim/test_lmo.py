@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fwrnn_core import lmo
 from fwrnn_core.errors import ConfigError
@@ -157,3 +158,21 @@ def test_what_has_no_vertex_is_refused(call: Any, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         call()
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("norm", ["spectral", "nuclear", "newton-schulz"])
+def test_autocast_does_not_move_a_vertex(norm: str) -> None:
+    gradient = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
+    expected = lmo(gradient, 1.0, norm)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(lmo(gradient, 1.0, norm), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("norm", [1, 1.5, 2, 3, math.inf, "spectral", "nuclear", "newton-schulz"])
+def test_a_vertex_never_leaves_or_waits_for_a_gpu(norm: float | str, dtype: torch.dtype) -> None:
+    """Fake tensors have a device and no values: a mix of devices, and reading a number on the
+    way, are errors."""
+    with FakeTensorMode():
+        vertex = lmo(torch.empty(7, 5, device="cuda", dtype=dtype), 0.5, norm)
+    assert (vertex.device.type, vertex.dtype, vertex.shape) == ("cuda", dtype, (7, 5))

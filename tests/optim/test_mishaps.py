@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import ProjectedGradient
 
 EAST = torch.tensor([1.0, 0.0, 0.0, 0.0])
 
@@ -163,3 +165,163 @@ def test_a_ratio_needs_the_closure_s_loss() -> None:
 
     with pytest.raises(ConfigError, match="must return its loss"):
         opt.step(closure)
+
+
+def test_after_a_closure_without_a_loss_the_next_call_works() -> None:
+    w, opt = walking(0, adaptive="ratio", outer=None)
+    start = w.detach().clone()
+
+    def closure(lossless: bool) -> Tensor | None:
+        w.grad = EAST
+        return None if lossless else w.detach().sum()
+
+    with pytest.raises(ConfigError, match="must return its loss"):
+        opt.step(lambda: closure(lossless=True))
+    assert torch.equal(w, start)
+    opt.step(lambda: closure(lossless=False))
+    assert (opt.updates, opt.inner_step) == (1, 0)
+
+
+def test_a_closure_whose_gradients_vanish_once_ends_the_loop_where_it_began() -> None:
+    w, opt = walking(0, outer=None)
+    start, calls = w.detach().clone(), iter([EAST, None, EAST, EAST])
+
+    def closure() -> Tensor:
+        w.grad = next(calls)
+        return w.detach().sum()
+
+    opt.step(closure)
+    assert torch.equal(w, start)
+    assert (opt.updates, opt.inner_step) == (0, 0)
+
+
+def test_an_outer_hook_that_raises_costs_its_update_only() -> None:
+    w, opt = walking(0, outer=torch.optim.SGD)
+    start = w.detach().clone()
+
+    def hook(*_: Any) -> None:
+        raise RuntimeError("a hook's own")
+
+    handle = opt.outer.register_step_pre_hook(hook)
+    for _ in range(3):
+        w.grad = EAST
+        opt.step()
+    with pytest.raises(RuntimeError, match="a hook's own"):
+        opt.step()
+    handle.remove()
+    assert torch.equal(w, start)
+    assert opt.inner_step == 0
+
+
+@pytest.mark.parametrize("rates", [(0.1, 0.3), (1e-3, 1e-4)])
+def test_one_radius_given_to_unequal_rates_survives_a_scheduler(rates: tuple[float, float]) -> None:
+    a, b = (nn.Parameter(torch.ones(2)) for _ in rates)
+    groups = [{"params": [w], "lr": lr} for w, lr in zip((a, b), rates, strict=True)]
+    opt = FrankWolfe(groups, radius=1.0, inner_steps=1, scope="global", outer=torch.optim.SGD)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(opt, 0.9)
+    for _ in range(20):
+        a.grad, b.grad = torch.ones(2), torch.ones(2)
+        opt.step()
+        schedule.step()
+    assert len({group["loop_radius"] for group in opt.param_groups}) == 1
+
+
+def test_a_group_added_in_mid_loop_walks_in_the_one_ball_around_all() -> None:
+    a, b = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    opt = FrankWolfe([a], lr=1.0, inner_steps=3, scope="global", outer=None)
+    a.grad = torch.ones(2)
+    opt.step()
+    opt.add_param_group({"params": [b]})
+    for _ in range(2):
+        a.grad, b.grad = torch.ones(2), torch.ones(2)
+        opt.step()
+    # One vertex of a alone, two of both: the mean of (-1/√2)·(1, 1, 0, 0) and twice -½.
+    torch.testing.assert_close(a.detach(), torch.full((2,), -(0.5**0.5 + 1) / 3))
+    torch.testing.assert_close(b.detach(), torch.full((2,), -1 / 3))
+
+
+def test_a_group_may_join_a_ball_whose_radius_has_adapted() -> None:
+    a, b = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    opt = FrankWolfe([a], lr=0.1, inner_steps=2, scope="global", adaptive="agreement", outer=None)
+    for _ in range(2):
+        a.grad = torch.ones(2)
+        opt.step()
+    opt.add_param_group({"params": [b]})
+    assert opt.diagnostics()["radius"] == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("outer", [None, torch.optim.SGD])
+@pytest.mark.parametrize("bad", [{"raduis": 1.0}, {"radius": 5.0}, {"norm": "spectral"}])
+def test_a_bad_later_group_is_refused_and_not_kept(outer: Any, bad: dict[str, Any]) -> None:
+    a, b = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    opt = FrankWolfe([a], lr=1.0, inner_steps=3, scope="global", outer=outer)
+    with pytest.raises(ConfigError):
+        opt.add_param_group({"params": [b], **bad})
+    assert len(opt.param_groups) == 1
+
+
+def test_a_mid_loop_state_of_another_step_size_is_refused() -> None:
+    _, saved = walking(3)
+    _, other = walking(0, step_size="2/(k+1)")
+    with pytest.raises(ConfigError, match=r"step_size = '1/k'.*'2/\(k\+1\)'"):
+        other.load_state_dict(saved.state_dict())
+    older = saved.state_dict()  # of a version that did not save it
+    del older["frank_wolfe"]["step_size"]
+    other.load_state_dict(older)
+
+
+def test_a_copy_made_inside_anchored_goes_on() -> None:
+    w, opt = walking(2)
+    with opt.anchored():
+        twin, copied = copy.deepcopy((w, opt))
+        with pytest.raises(RuntimeError, match="leave the block"):
+            opt.step()
+    for _ in range(2):
+        twin.grad = EAST
+        copied.step()
+    assert copied.updates == 1
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-23, 1.0, 1e13, 1e25])
+def test_a_trust_region_steps_for_vanished_and_exploded_gradients(scale: float) -> None:
+    def moved(scale: float) -> Tensor:
+        w = nn.Parameter(torch.tensor([1.0, 2.0]))
+        opt = FrankWolfe(
+            [w], radius=0.1, inner_steps=5, scope="global", solver="trust-region", outer=None
+        )
+        opt.step(lambda: scale * (w**2).sum())
+        return w.detach()
+
+    torch.testing.assert_close(moved(scale), moved(1.0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float16, 1000.0), (torch.float32, 1e37)])
+def test_a_long_projected_step_ends_on_the_ball(dtype: torch.dtype, size: float) -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=dtype))
+    opt = FrankWolfe([w], lr=1e-3, inner_steps=1, solver=ProjectedGradient(0.1), outer=None)
+    w.grad = torch.full((2,), size, dtype=dtype)
+    opt.step()
+    assert w.detach().double().norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_half_precision_gaps_are_finite() -> None:
+    w = nn.Parameter(torch.zeros(64, dtype=torch.float16))
+    opt = FrankWolfe([w], inner_steps=4, track="gap", outer=None)
+    for _ in range(4):
+        w.grad = torch.full((64,), 30000.0, dtype=torch.float16)
+        opt.step()
+    (gaps,) = opt.diagnostics()["gap"]
+    assert len(gaps) == 4
+    assert torch.tensor(gaps).isfinite().all()
+
+
+@pytest.mark.parametrize("norm", [2, 3])
+def test_gaps_of_one_ball_around_all_are_k_whoever_has_a_gradient(norm: float) -> None:
+    a, b = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    opt = FrankWolfe([a, b], inner_steps=3, scope="global", norm=norm, track="gap", outer=None)
+    for missing in (a, b, a):
+        a.grad, b.grad = torch.ones(2), torch.ones(2)
+        missing.grad = None
+        opt.step()
+    (gaps,) = opt.diagnostics()["gap"]
+    assert len(gaps) == 3

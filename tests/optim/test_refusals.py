@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe, lmo
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim import AdaptiveRadius, ProjectedGradient, TrustRegion
+from fwrnn_core.optim.solvers import VertexSteps
 
 
 @pytest.mark.parametrize(
@@ -23,8 +25,17 @@ from fwrnn_core.errors import ConfigError
         ({"outer": lambda params, lr: 3}, "made a int"),
         ({"outer": torch.optim.LBFGS}, "LBFGS cannot be the outer optimizer"),
         ({"outer": torch.optim.SparseAdam}, "SparseAdam cannot be the outer optimizer"),
-        ({"step_size": lambda k: None}, "must be a number"),
+        ({"step_size": lambda k: None}, "step_size(1) = None"),
         ({"track": "gaps"}, "Did you mean 'gap'"),
+        ({"track": None}, "track = None"),
+        ({"track": "gap", "solver": "trust-region", "scope": "global"}, "has none"),
+        ({"step_size": [1, 0.5]}, "unknown step_size"),
+        ({"step_size": lambda k: torch.ones(2)}, "step_size(1)"),
+        ({"solver": VertexSteps(lambda k: 2.0)}, "step_size(1) = 2.0"),
+        ({"maximize": "no"}, "maximize = 'no'"),
+        ({"outer": lambda: None}, "outer must be callable as (params, lr=…)"),
+        ({"adaptive": "agreement", "norm": 1}, "adaptive='agreement' needs norm=2"),
+        ({"adaptive": "agreement", "solver": "projected-gradient"}, "even random steps agree"),
         # What new_group gives to a worker that is not in it, and a rank for a group.
         ({"process_group": dist.GroupMember.NON_GROUP_MEMBER}, "give a torch.distributed."),
         ({"process_group": 3}, "process_group = 3"),
@@ -91,3 +102,39 @@ def test_a_flat_parameter_of_fsdp_is_refused() -> None:
     flat._is_flat_param = True  # type: ignore[attr-defined]  # as torch marks its own
     with pytest.raises(ConfigError, match="slice through many tensors"):
         FrankWolfe([flat])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lmo([1.0, 2.0]), "lmo needs a tensor, got a list"),
+        (lambda: lmo(torch.ones(2), "1"), "radius = '1'"),
+        (lambda: lmo(torch.ones(2), None), "radius = None"),
+        (lambda: ProjectedGradient("0.1"), "step_length = '0.1'"),
+        (lambda: TrustRegion(None), "tolerance = None"),
+        (lambda: AdaptiveRadius(low=None), "low = None"),
+        (lambda: AdaptiveRadius(bounds=0.5), "bounds = 0.5"),
+        (lambda: AdaptiveRadius(bounds=(0.5,)), "bounds = (0.5,)"),
+        (lambda: FrankWolfe([nn.Parameter(torch.zeros(2))]).load_state_dict(None), "state_dict"),
+        (
+            lambda: FrankWolfe([nn.Parameter(torch.zeros(2).char(), requires_grad=False)]),
+            "convert it with .float()",
+        ),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        make()
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{"solver": "trust-region"}, {"adaptive": "ratio"}])
+def test_losses_that_one_group_lowers_and_one_raises_are_not_compared(options: Any) -> None:
+    a, b = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    with pytest.raises(ConfigError, match="one maximize for all groups"):
+        FrankWolfe(
+            [{"params": [a]}, {"params": [b], "maximize": True}],
+            scope="global",
+            outer=None,
+            **options,
+        )
