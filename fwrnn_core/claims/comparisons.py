@@ -23,12 +23,15 @@ from fwrnn_core.training import Record
 @dataclass(frozen=True)
 class Measured:
     """``value`` is None where there is nothing to compare; ``note`` says what else to know, and
-    with ``comparable`` False why the runs, though there, cannot be judged against each other."""
+    with ``comparable`` False why the runs, though there, cannot be judged against each other.
+    ``apart`` is False where the value is within the error of its measurement, so that its sign
+    says nothing."""
 
     value: float | None
     final: bool = True
     note: str = ""
     comparable: bool = True
+    apart: bool = True
 
 
 class Comparison(Protocol):
@@ -139,13 +142,28 @@ class Loss:
         return f"training loss lower by {value:.3g}"
 
 
+# The same run's seconds move by a tenth or so with what else the machine does.
+TIMES_ALIKE = 0.9, 1.1
+
+
+def times_apart(ratio: float) -> bool:
+    """Whether a ratio of times is told apart from 1.
+
+    >>> [times_apart(ratio) for ratio in (0.89, 0.9, 1.0, 1.1, 1.11)]
+    [True, False, False, False, True]
+    """
+    low, high = TIMES_ALIKE
+    return not low <= ratio <= high
+
+
 @dataclass(frozen=True)
 class Saving:
     """Share that ``ours`` saves of what ``baseline`` spends on an epoch, 0 … 1; negative if more.
 
     ``what`` is "seconds", "updates" or "gradient_evaluations". An epoch costs the same all along,
-    so that one epoch of each run is enough. Seconds are judged only if both runs were timed on the
-    same kind of machine and under the same sources.
+    so that one epoch of each run is enough. Seconds are those of the median epoch; they are judged
+    only if both runs were timed on the same kind of machine and under the same sources, and their
+    ratio is told apart from 1 only outside :data:`TIMES_ALIKE`.
     """
 
     what: str
@@ -166,16 +184,16 @@ class Saving:
         runs = [r for r in found if r is not None and r.epochs]
         if len(runs) < 2:
             return Measured(None)
-        note = ""
-        if self.what == "seconds":
-            if not same_machine(runs):
-                return Measured(None, False, "timed on different machines", False)
-            if len({r.body["environment"].get("code") for r in runs}) > 1:
-                note = "timed under two versions of the sources"
-            spent = [seconds_per_epoch(r) for r in runs]
-        else:
+        if self.what != "seconds":
             spent = [float(r.curve(self.what)[-1]) / r.epochs for r in runs]
-        return Measured(1 - spent[0] / spent[1], not note, note, not note)
+            return Measured(1 - spent[0] / spent[1])
+        if not same_machine(runs):
+            return Measured(None, False, "timed on different machines", False)
+        ratio = seconds_per_epoch(runs[0]) / seconds_per_epoch(runs[1])
+        if len({r.body["environment"].get("code") for r in runs}) > 1:
+            note = "median epoch, timed under two versions of the sources"
+            return Measured(1 - ratio, False, note, False)
+        return Measured(1 - ratio, True, "median epoch", apart=times_apart(ratio))
 
     def show(self, value: float) -> str:
         unit = {"seconds": "time", "updates": "updates"}.get(self.what, "gradients")

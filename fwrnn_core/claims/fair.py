@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fwrnn_core import fairness
-from fwrnn_core.claims.comparisons import Comparison
-from fwrnn_core.claims.rules import Rule, learned, pending
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison
+from fwrnn_core.claims.rules import NEAR_ONE, Rule, learned, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
@@ -24,9 +24,11 @@ def _final_names(terms: tuple[Term, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Interval:
-    """A sum of accuracies with signs, seed by seed, and its 95 % interval."""
+    """A sum of accuracies with signs, seed by seed, and its 95 % interval. ``what`` says which
+    difference it is, where the claim's words do not."""
 
     terms: tuple[Term, ...]
+    what: str = field(default="", kw_only=True)
     name: ClassVar[str] = "interval"
     words: ClassVar[str] = (
         "accuracies are compared seed by seed, with a 95 % interval (± is half its width): a claim "
@@ -49,10 +51,11 @@ class Interval:
 
     def judge(self, evidence: Evidence) -> Finding:
         test = self.test(evidence)
+        text = f"{self.what}: {test} points" if self.what else f"{test} points"
         if not _settled(evidence, self.terms) or test.n < 2:
-            return pending(evidence, self.names(), f"{test} points" if test.n else "")
+            return pending(evidence, self.names(), text if test.n else "")
         words = {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}
-        return Finding(f"{test} points, {test.n} seeds", words[test.side])
+        return Finding(f"{text}, {test.n} seeds", words[test.side])
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class EveryInterval:
             "hold": judged.count(Verdict.HOLDS),
             "not told apart": judged.count(Verdict.UNDECIDED),
             "the other way": judged.count(Verdict.FAILS),
+            "not comparable": judged.count(Verdict.INCOMPARABLE),
         }
         shown = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
         return f"of {len(judged)} comparisons: {shown}" if judged else ""
@@ -157,10 +161,12 @@ class Cost:
     ours: str
     baseline: str
     x: ClassVar[str] = "seconds"
+    tie: ClassVar[tuple[float, float]] = TIMES_ALIKE
     name: ClassVar[str] = "cost"
     words: ClassVar[str] = (
         "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
-        "every seed, *not* if with no seed, and else the methods are *not told apart*"
+        "every seed, *not* if with no seed, and else the methods are *not told apart*; for each "
+        f"seed, too, {NEAR_ONE}"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -177,7 +183,7 @@ class Cost:
             }
             for method in (self.ours, self.baseline)
         )
-        text, verdict = first_in(ours, baseline)
+        text, verdict = first_in(ours, baseline, self.tie)
         coverage = evidence.coverage(self.names())
         if coverage.finished < len(coverage) or not set(ours) & set(baseline):
             return pending(evidence, self.names(), text)
@@ -189,6 +195,7 @@ class Sooner(Cost):
     """Epochs until 90 % test accuracy, seed by seed."""
 
     x: ClassVar[str] = "epoch"
+    tie: ClassVar[tuple[float, float]] = (1, 1)
     name: ClassVar[str] = "sooner"
     words: ClassVar[str] = (
         "*fewer epochs* under fair conditions are counted to 90 % test accuracy: the claim "
@@ -197,19 +204,30 @@ class Sooner(Cost):
     )
 
 
-def first_in(ours: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[str, Verdict]:
-    """Who is first, seed by seed; inf is never.
+def first_in(
+    ours: Mapping[int, float],
+    baseline: Mapping[int, float],
+    tie: tuple[float, float] = (1, 1),
+) -> tuple[str, Verdict]:
+    """Who is first, seed by seed; inf is never, and a ratio within the limits of ``tie`` is a tie.
 
     >>> first_in({1: 2.0, 2: 3.0}, {1: 4.0, 2: math.inf})
     ('first with 2 of 2 seeds', <Verdict.HOLDS: 'reproduced'>)
+    >>> first_in({1: 2.0, 2: 3.9}, {1: 4.0, 2: 4.0}, TIMES_ALIKE)
+    ('first with 1 of 2 seeds, 1 not told apart', <Verdict.UNDECIDED: 'not told apart'>)
     """
     seeds = set(ours) & set(baseline)
     if not seeds:
         return "", Verdict.UNDECIDED
     if all(math.isinf(ours[s]) and math.isinf(baseline[s]) for s in seeds):
         return "neither gets there", Verdict.UNDECIDED
-    won, lost = (sum(a[s] < b[s] for s in seeds) for a, b in ((ours, baseline), (baseline, ours)))
+    there = [s for s in seeds if math.isfinite(ours[s]) or math.isfinite(baseline[s])]
+    ratios = [ours[s] / baseline[s] for s in there]
+    won, lost = sum(r < tie[0] for r in ratios), sum(r > tie[1] for r in ratios)
+    close = len(ratios) - won - lost
     text = f"first with {won} of {len(seeds)} seeds"
+    if close:
+        text += f", {close} not told apart"
     if won == len(seeds):
         return text, Verdict.HOLDS
     return text, Verdict.FAILS if lost == len(seeds) else Verdict.UNDECIDED

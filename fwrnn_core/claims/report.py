@@ -95,14 +95,13 @@ def summary(rows: Sequence[Row]) -> str:
     words = {v: v.value for v in Verdict}
     parts = []
     if published:
-        claims = "claim is" if len(published) == 1 else "claims are"
+        claims = "claim" if len(published) == 1 else "claims"
         parts.append(
-            f"{len(published)} {claims} tested in the published settings: "
+            f"{len(published)} {claims} can be tested in the published settings: "
             f"{_counted(published, words)}."
         )
     if fair:
-        claims = "is" if len(fair) == 1 else "are"
-        parts.append(f"{len(fair)} {claims} tested under fair conditions: {_counted(fair, FAIR)}.")
+        parts.append(f"{len(fair)} can be tested under fair conditions: {_counted(fair, FAIR)}.")
     return " ".join(parts)
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from fwrnn_core.claims.comparisons import Comparison, Measured
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured
 from fwrnn_core.claims.verdicts import Finding, Verdict
-from fwrnn_core.evidence import Evidence
+from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.reports import LABELS
 from fwrnn_core.training import Record
 
@@ -32,21 +32,40 @@ class Rule(Protocol):
 
 
 _FEW = 4  # as many values are shown one by one
+NEAR_ONE = f"ratios of time between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} are *not told apart*"
 
 
 def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Finding:
     """The finding where runs are missing, stopped before their last epoch, or not comparable."""
     coverage = evidence.coverage(names)
-    partial = coverage.names("partial")
     if coverage.finished == len(coverage):
-        return Finding(so_far or "–", Verdict.UNDECIDED)
+        return Finding(so_far or "–", Verdict.INCOMPARABLE)
     if missing := len(coverage.names("missing")):
         there = len(coverage) - missing
         text = f"{there} of {len(coverage)} runs recorded" if there else ""
         verdict = Verdict.UNFINISHED if there else Verdict.OPEN
         return Finding(_join(so_far, text) or "–", verdict)
-    _, done, planned = min((coverage.runs[n] for n in partial), key=lambda run: run[1])
-    return Finding(_join(so_far, f"{done} of {planned} epochs"), Verdict.UNFINISHED)
+    where = _extent(coverage)
+    return Finding(f"{so_far} at {where}" if so_far else where, Verdict.UNFINISHED)
+
+
+def _extent(coverage: Coverage) -> str:
+    """How far the runs that stopped early go."""
+    runs = [coverage.runs[n] for n in coverage.names("partial")]
+    done, planned = ([run[i] for run in runs] for i in (1, 2))
+    least, most = min(done), max(done)
+    span = f"{least}" if least == most else f"{least} to {most}"
+    return f"{span} of {' or '.join(map(str, sorted(set(planned))))} epochs"
+
+
+def _dated(text: str, evidence: Evidence, names: Iterable[str]) -> str:
+    """A figure with the epoch of the unfinished records that it comes from."""
+    coverage = evidence.coverage(names)
+    partial = len(coverage.names("partial"))
+    if not text or not partial:
+        return text
+    alike = partial + len(coverage.names("missing")) == len(coverage)
+    return f"{text}{' at' if alike else '; unfinished runs at'} {_extent(coverage)}"
 
 
 def _join(*parts: str) -> str:
@@ -89,7 +108,8 @@ class HalfSize:
     name: ClassVar[str] = "size"
     words: ClassVar[str] = (
         "a difference with a size in print is *reproduced* if the re-run has its sign and at "
-        "least half its size, *partly* if it has the sign alone, *not reproduced* else"
+        "least half its size, *partly* if it has the sign alone, *not reproduced* else. "
+        f"{NEAR_ONE.capitalize()}"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -102,9 +122,12 @@ class HalfSize:
         measured = self.comparison.measure(evidence)
         text = _shown(self.comparison, measured)
         if not measured.comparable:
-            return Finding(text, Verdict.UNDECIDED)
+            return Finding(_dated(text, evidence, self.names()), Verdict.INCOMPARABLE)
         if measured.value is None or not measured.final:
             return pending(evidence, self.names(), text)
+        text = _dated(text, evidence, self.names())
+        if not measured.apart:
+            return Finding(text, Verdict.UNDECIDED)
         printed = (self.claimed or self.comparison).printed()
         assert printed is not None, self
         return Finding(text, by_size(printed, measured.value))
@@ -159,7 +182,9 @@ class Every:
     name: ClassVar[str] = "every"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons is *reproduced* if every one has the claimed "
-        "sign, and *not reproduced* as soon as one finished comparison has the other"
+        "sign, and *not reproduced* as soon as one finished comparison has the other. "
+        f"{NEAR_ONE.capitalize()}: such a one decides neither, and leaves the claim *not told "
+        "apart* once the others have the claimed sign"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -170,15 +195,18 @@ class Every:
 
     def judge(self, evidence: Evidence) -> Finding:
         found = [c.measure(evidence) for c in self.comparisons]
-        values = [m.value for m in found if m.value is not None and m.final]
+        final = [m for m in found if m.value is not None and m.final]
         text = self.text(found)
-        if any(v <= 0 for v in values):
-            return Finding(text, Verdict.FAILS)
-        if len(values) == len(found):
-            return Finding(text, Verdict.HOLDS)
+        dated = _dated(text, evidence, self.names())
+        if any(m.apart and m.value is not None and m.value <= 0 for m in final):
+            return Finding(dated, Verdict.FAILS)
+        if len(final) == len(found):
+            return Finding(
+                dated, Verdict.HOLDS if all(m.apart for m in final) else Verdict.UNDECIDED
+            )
         barred = sum(not m.comparable for m in found)
-        if barred and len(values) + barred == len(found):
-            return Finding(text, Verdict.UNDECIDED)
+        if barred and len(final) + barred == len(found):
+            return Finding(dated, Verdict.INCOMPARABLE)
         return pending(evidence, self.names(), text)
 
     def text(self, found: Sequence[Measured]) -> str:

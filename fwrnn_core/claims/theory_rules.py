@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,10 +27,13 @@ def by_angle(mean: float, most: float) -> Verdict:
 
 @dataclass(frozen=True)
 class Angle:
-    """A5's "very similar directions", from the angles along one run."""
+    """A5's "very similar directions", from the angles along one run. ``what`` says of which
+    tensors and gradients, ``beside`` is shown with it and not judged."""
 
     run: str
     key: str
+    what: str
+    beside: tuple[tuple[str, str], ...] = ()
     name: ClassVar[str] = "angle"
     words: ClassVar[str] = (
         f"two directions are *very similar* if the angle between them is below {SIMILAR}° on "
@@ -49,35 +53,50 @@ class Angle:
         if not rows or not rows[0].get(self.key, {}).get("n"):
             return pending(evidence, self.names())
         angle = rows[0][self.key]
-        text = f"{angle['mean']:.0f}° ± {angle['std']:.0f}°, up to {angle['max']:.0f}°"
-        return Finding(text, by_angle(angle["mean"], angle["max"]))
+        shown = [f"{self.what}, {angle['n']:,} updates: {_spread(angle)}"]
+        others = ((words, rows[0].get(key, {})) for words, key in self.beside)
+        shown += [f"{words}: {_spread(other)}" for words, other in others if other.get("n")]
+        return Finding("; ".join(shown), by_angle(angle["mean"], angle["max"]))
+
+
+def _spread(angle: Mapping[str, float]) -> str:
+    return f"{angle['mean']:.0f}° ± {angle['std']:.0f}°, up to {angle['max']:.0f}°"
 
 
 @dataclass(frozen=True)
 class Assumption:
-    """How often along a run an assumption of Theorem 2 held where it was measured."""
+    """How often along several runs an assumption of Theorem 2 held where it was measured."""
 
-    run: str
+    runs: tuple[str, ...]
     key: str
     name: ClassVar[str] = "assumption"
     words: ClassVar[str] = (
-        "an assumption about all t is *reproduced* if it held at every measured point of the "
-        "path, *partly* if at more than half, *not reproduced* else"
+        "an assumption about all t is *reproduced* if it held at every measured point of every "
+        "audited run, *partly* if at more than half of all these points, *not reproduced* else"
     )
 
     def names(self) -> tuple[str, ...]:
-        return (self.run,)
+        return self.runs
 
     def printed(self) -> str:
         return "assumed"
 
     def judge(self, evidence: Evidence) -> Finding:
-        record = evidence.complete(self.run)
+        counts = (self._held(evidence, name) for name in self.runs)
+        found = [pair for pair in counts if pair is not None]
+        held, points = (sum(pair[i] for pair in found) for i in (0, 1))
+        text = f"at {held} of {points} points of {len(found)} runs" if found else ""
+        if len(found) < len(self.runs):
+            return pending(evidence, self.runs, text)
+        if held == points:
+            return Finding(text, Verdict.HOLDS)
+        return Finding(text, Verdict.PARTLY if 2 * held > points else Verdict.FAILS)
+
+    def _held(self, evidence: Evidence, name: str) -> tuple[int, int] | None:
+        """At how many of how many points of one run; None where it is not recorded."""
+        record = evidence.complete(name)
         rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
         if not rows or self.key not in rows[0]["summary"]:
-            return pending(evidence, self.names())
+            return None
         held = rows[0]["summary"][self.key]
-        text = f"at {100 * held['share']:.0f} % of {held['points']} points of one run"
-        if held["share"] == 1:
-            return Finding(text, Verdict.HOLDS)
-        return Finding(text, Verdict.PARTLY if held["share"] > 0.5 else Verdict.FAILS)
+        return round(held["share"] * held["points"]), int(held["points"])

@@ -12,7 +12,8 @@ class Verdict(Enum):
     HOLDS = "reproduced"
     PARTLY = "partly"
     FAILS = "not reproduced"
-    UNDECIDED = "undecided"
+    UNDECIDED = "not told apart"
+    INCOMPARABLE = "not comparable"
     OPEN = "not run yet"
     UNFINISHED = "not finished"
 
@@ -27,6 +28,7 @@ FAIR = {
     Verdict.PARTLY: "holds in part",
     Verdict.FAILS: "does not hold",
     Verdict.UNDECIDED: "not told apart",
+    Verdict.INCOMPARABLE: "not comparable",
     Verdict.OPEN: "not run yet",
     Verdict.UNFINISHED: "not finished",
 }

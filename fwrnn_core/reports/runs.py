@@ -96,21 +96,21 @@ def progress(record: Record) -> str:
 def overall(verdicts: Sequence[str]) -> str:
     """A page's verdict from those of its claims, in the words of :class:`claims.Verdict`.
 
-    None is given before every claim has been judged; a claim that its runs cannot decide is left
+    None is given before every claim has been judged; claims that their runs cannot decide are left
     out.
 
     >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not finished"])
     ('partly reproduced', 'open until its runs are complete')
-    >>> overall(["reproduced", "undecided"]), overall(["not run yet", "not run yet"])
+    >>> overall(["reproduced", "not told apart"]), overall(["not run yet", "not run yet"])
     ('reproduced', 'not run yet')
     """
-    found = set(verdicts) - {"undecided"}
+    found = set(verdicts) - {"not told apart", "not comparable"}
     if found == {"not run yet"}:
         return "not run yet"
     if not found <= {"reproduced", "partly", "not reproduced"}:
         return "open until its runs are complete"
     if not found:
-        return "undecided"
+        return "not told apart"
     return found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"
 
 
