@@ -207,7 +207,7 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     assert same.startswith("`0.1` (+0.056 ± 0.503")
     assert worse.startswith("`None` (+0.100 ± 0.001")
     reading = made.series.reading()
-    assert "decides: *0.01* (−0.100 ± 0.001) is better" in reading
+    assert "does: *0.01* (−0.100 ± 0.001) is better" in reading
     assert "*0.1* is better; *0.01* is worse." in made.series.brief()
     assert accuracy.startswith("71.03 ± ")
 
@@ -221,9 +221,18 @@ def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
     assert 0.025 < alone < 0.05
     assert "`radius=0.01` (p = 0.0" in ablation.adjusted([decision("radius")])
     assert "is still told apart" in ablation.adjusted([decision("radius")])
+    assert decision("radius").taken == "0.01"
+    assert decision("radius").tempting is None
     chosen("radius/0.1", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])
     assert decision("radius").adjusted() == pytest.approx(2 * alone)
-    assert "is not told apart any more" in ablation.adjusted([decision("radius")])
+    said = ablation.adjusted([decision("radius")])
+    assert said.startswith("No setting takes the place of a default.")
+    assert "is not told apart any more" in said
+    assert said.endswith("is worth trying, but not established.")
+    made = decision("radius")
+    assert (made.taken, made.tempting) == ("0.001", "0.01")
+    assert made.row()[1] == "`None` (the default); worth trying: `0.01`"
+    assert made.row()[2].startswith("`0.01` (−"), "the table does not call it better"
 
 
 def test_within_the_noise_the_default_stays():
@@ -231,6 +240,7 @@ def test_within_the_noise_the_default_stays():
     chosen("radius/0.1", [0.05, 0.30, 0.05], [95.0, 96.0, 97.0])
     made = decision("radius")
     assert made.taken == "0.001"
+    assert made.tempting is None
     assert made.row()[1] == "`None` (the default)"
     assert made.against_taken()["0.1"][0] == 0
 

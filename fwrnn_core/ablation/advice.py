@@ -19,18 +19,23 @@ from fwrnn_core.reports import markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
     "The setting with the lowest validation loss (each run's lowest, averaged over the seeds) "
-    "takes the place of the default only if the 95 % interval of their paired difference in that "
-    "loss leaves zero out. Otherwise the default stays: a difference within the noise is no reason "
-    "to change anything. The others are *worse* where the interval of their difference from the "
-    "setting taken leaves zero out on the bad side. In brackets is that difference, in validation "
+    "takes the place of the default only if the paired t-test of their difference in that loss, "
+    "adjusted for the number of alternatives to the default (Holm), has p ≤ 0.05. Otherwise the "
+    "default stays: a difference within the noise is no reason to change anything. Where the 95 % "
+    "interval of that difference leaves zero out without the adjustment, the setting is named as "
+    "*worth trying*, and stands among those not told apart. The others are *worse* where the "
+    "interval of their difference from the setting taken leaves zero out on the bad side. In "
+    "brackets is that difference, in validation "
     "loss (mean squared error; plus is worse), ± half the width of its 95 % interval. The test set "
     "decides nothing: the accuracy shown is that of the setting taken, at the epoch of its lowest "
     "validation loss. No interval of the table is widened for the number of comparisons."
 )
+LEVEL = 0.05  # of p, adjusted
 
 
 def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting to take: lower is better, and the default stays unless it is told apart.
+    """The setting to take: lower is better, and the default stays unless the setting is told apart
+    from it after the adjustment for the number of alternatives (Holm).
 
     Parameters
     ----------
@@ -42,15 +47,39 @@ def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | Non
     A key of ``losses``; None where fewer than two settings, or not the default, have two seeds.
 
     >>> clear = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.3, 1: 0.41}}
+    >>> crowd = {**clear, "new": {0: 0.3, 1: 0.42}, "other": {0: 0.5, 1: 0.7}}
     >>> noisy = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.1, 1: 0.7}}
     >>> choose(clear, "default"), choose(noisy, "default"), choose({}, "default")
     ('new', 'default', None)
+    >>> choose(crowd, "default"), tempting(crowd, "default"), tempting(clear, "default")
+    ('default', 'new', None)
     """
+    best = _lowest(losses, default)
+    if best is None or best == default:
+        return best
+    return best if _adjusted(losses, default, best) <= LEVEL else default
+
+
+def tempting(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
+    """The setting with the lowest loss where it is told apart from the default before the
+    adjustment alone: worth trying, but not established. None where there is no such setting."""
+    best = _lowest(losses, default)
+    if best is None or choose(losses, default) == best:
+        return None
+    return best if paired(losses[best], losses[default]).side < 0 else None
+
+
+def _lowest(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
     means = {s: float(np.mean(list(v.values()))) for s, v in losses.items() if len(v) >= 2}
     if len(means) < 2 or default not in means:
         return None
-    best = min(means, key=lambda s: means[s])
-    return best if paired(losses[best], losses[default]).side < 0 else default
+    return min(means, key=lambda s: means[s])
+
+
+def _adjusted(losses: Mapping[str, Mapping[int, float]], default: str, setting: str) -> float:
+    """p of a setting against the default, adjusted for the number of alternatives (Holm)."""
+    others = [s for s, found in losses.items() if s != default and len(found) >= 2]
+    return holm([paired(losses[s], losses[default]).p for s in others])[others.index(setting)]
 
 
 @dataclass(frozen=True)
@@ -79,6 +108,11 @@ class Decision:
         """The setting that :func:`choose` takes; None while there are too few runs."""
         return choose(self.losses(), self.series.base)
 
+    @property
+    def tempting(self) -> str | None:
+        """The setting that is worth trying, as :func:`tempting` has it."""
+        return tempting(self.losses(), self.series.base)
+
     def against_taken(self) -> dict[str, tuple[int, Paired]]:
         """Per other setting: 1 where its validation loss is told apart as worse than that of the
         setting taken, or a run diverged, −1 as better, else 0; and its paired difference in that
@@ -96,14 +130,12 @@ class Decision:
         }
 
     def adjusted(self) -> float:
-        """p of the setting taken against the default in validation loss, adjusted for the number
-        of alternatives to the default (Holm); NaN where the default is taken."""
-        taken, losses = self.taken, self.losses()
-        if taken is None or taken == self.series.base:
+        """p of the setting taken, or of that worth trying, against the default in validation
+        loss, adjusted for the number of alternatives (Holm); NaN where there is neither."""
+        better = self.tempting or self.taken
+        if better is None or better == self.series.base:
             return math.nan
-        others = [s for s, found in losses.items() if s != self.series.base and len(found) >= 2]
-        tests = [paired(losses[s], losses[self.series.base]).p for s in others]
-        return holm(tests)[others.index(taken)]
+        return _adjusted(self.losses(), self.series.base, better)
 
     def cost(self, setting: str) -> float:
         """Seconds of one epoch, mean over the seeds; NaN where they ran on unlike machines."""
@@ -118,10 +150,11 @@ class Decision:
         if taken is None:
             return [link, "not run yet", *["–"] * 4]
         default = " (the default)" if taken == self.series.base else ""
+        try_too = f"; worth trying: `{self.values[self.tempting]}`" if self.tempting else ""
         others = self.against_taken()
         return [
             link,
-            f"`{self.values[taken]}`{default}",
+            f"`{self.values[taken]}`{default}{try_too}",
             self._listed({s: t for s, (side, t) in others.items() if side <= 0}),
             self._listed({s: t for s, (side, t) in others.items() if side > 0}),
             str(estimate(list(self.series.accuracies(taken).values()))),
@@ -189,24 +222,32 @@ def advice(made: Sequence[Decision]) -> str:
 
 
 def adjusted(made: Sequence[Decision]) -> str:
-    """What the number of alternatives does to the settings that replace a default, in words."""
+    """What the number of alternatives does to the settings that look better than a default."""
+    better = [(d, d.tempting or d.taken) for d in made]
     found = {
-        f"`{d.argument}={d.values[d.taken]}`": d.adjusted()
-        for d in made
-        if d.taken is not None and d.taken != d.series.base
+        f"`{d.argument}={d.values[setting]}`": (d.adjusted(), setting == d.taken)
+        for d, setting in better
+        if setting is not None and setting != d.series.base
     }
-    if not found:
-        return "No setting takes the place of a default."
     said = []
-    for lasts, words in ((True, "is still told apart"), (False, "is not told apart any more")):
-        members = [f"{name} (p = {p:.3f})" for name, p in found.items() if (p <= 0.05) is lasts]
+    for lasts, words in ((True, "still told apart"), (False, "not told apart any more")):
+        members = [f"{name} (p = {p:.3f})" for name, (p, taken) in found.items() if taken is lasts]
         if members:
-            said.append(f"{' and '.join(members)} {words}")
-    return (
-        "Where a default is replaced, the best of several settings was compared with it. Adjusted "
-        f"for their number (Holm), at the 5 % level {'; '.join(said)}. What is not is worth a try "
-        "rather than proven."
-    )
+            verb = "is" if len(members) == 1 else "are"
+            said.append(f"{' and '.join(members)} {verb} {words}")
+    parts = []
+    if not any(taken for _, taken in found.values()):
+        parts.append("No setting takes the place of a default.")
+    if said:
+        parts.append(
+            "The best of several settings was compared with each default. Adjusted for their "
+            f"number (Holm), at the 5 % level {'; '.join(said)}."
+        )
+    if not all(taken for _, taken in found.values()):
+        parts.append(
+            "A setting that does not survive the adjustment is worth trying, but not established."
+        )
+    return " ".join(parts)
 
 
 def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:

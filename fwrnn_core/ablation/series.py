@@ -312,7 +312,8 @@ class Series:
             for side, word in ((-1, "better"), (1, "worse"))
         ]
         return [
-            "- By the lowest validation loss, on which {doc}`/notebooks/settings` decides: "
+            "- By the lowest validation loss, without adjusting for the number of settings as "
+            "{doc}`/notebooks/settings` does: "
             f"{'; '.join(filter(None, said)) or 'none is told apart'}."
         ]
 
