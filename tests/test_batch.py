@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fwrnn_core import batch, paths
-from fwrnn_core.batch import parameters, stamp
+from fwrnn_core.batch import parameters, stamp, worker
 from fwrnn_core.batch.closure import Graph
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
@@ -288,6 +289,45 @@ def test_a_batch_from_end_to_end(project: Path, capsys: pytest.CaptureFixture[st
     copy.write_bytes(first[: len(first) // 2])
     assert main(["run", "--list"]) == 0
     assert "good.ipynb (never run)" in capsys.readouterr().out
+
+
+def test_a_copy_reaches_another_filesystem_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, output = tmp_path / "here/a.ipynb", tmp_path / "there/a.ipynb"
+    for path in (made, output):
+        path.parent.mkdir()
+    made.write_text("new")
+    output.write_text("old")
+    rename = os.replace
+
+    def within_one_folder(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        assert target.read_text() == "old"
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", within_one_folder)
+    worker._place(made, output)
+    assert output.read_text() == "new"
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.ipynb"]
+
+
+def test_a_copy_that_cannot_be_put_in_its_place_is_kept(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = project / "out/notebooks/a.ipynb"
+    # Folders stand where the copy, and the copy of a failure, would go.
+    blocked = [str(output), str(output.with_suffix(".failed.ipynb"))]
+    blocking = f"import os\nfor path in {blocked}: os.makedirs(path)\nprint(6 * 7)"
+    source = write_notebook(project / "notebooks/a.ipynb", "K = 1", blocking)
+    # The little package must not stand before ours in the worker.
+    monkeypatch.chdir(source.parent)
+    assert main(["run", "--quiet", "--output", str(project / "out")]) == 1
+    report = "".join(capsys.readouterr())
+    assert f"{output}: its copy cannot be put there (Is a directory)" in report
+    kept = Path(report.partition("its copy is kept: ")[2].splitlines()[0])
+    assert "42" in kept.read_text()
 
 
 def test_ctrl_c_ends_the_kernels_and_keeps_what_was_finished(project: Path) -> None:

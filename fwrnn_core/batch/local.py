@@ -118,6 +118,7 @@ def _job(plan: Plan) -> dict[str, Any]:
         "failed": str(build / "failed" / plan.output.relative_to(build))
         if plan.output.is_relative_to(build)
         else str(plan.output.with_suffix(".failed.ipynb")),
+        "spare": str(build / "failed" / plan.notebook),
         "parameters": dict(plan.parameters),
         "note": note(plan.notebook, plan.parameters),
         "stamp": plan.stamp,

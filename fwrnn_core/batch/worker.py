@@ -8,6 +8,7 @@ closes, the parent is gone or wants no more: the kernel is shut down and the wor
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
@@ -88,22 +89,57 @@ def _execute(job: dict[str, Any], events: TextIO) -> dict[str, Any]:
         failure = failure_of(error, running)
     seconds = time.monotonic() - start
     if failure:
-        kept = None
-        if running.exists():
-            failed.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(running, failed)
-            kept = str(failed)
+        kept = _keep(running, failed)
         return {"failure": failure._asdict(), "kept": kept, "seconds": seconds, "notes": []}
     notebook.metadata["fwrnn"] = {**notebook.metadata.get("fwrnn", {}), "stamp": job["stamp"]}
     # papermill notes full paths of this machine; the copy is shown to readers.
     notebook.metadata["papermill"].update(input_path=job["notebook"], output_path="")
     if job["note"]:
         insert(notebook, job["note"])
-    nbformat.write(notebook, running)
-    os.replace(running, output)
+    try:
+        nbformat.write(notebook, running)
+        _place(running, output)
+    except OSError as error:
+        # Beside the output there may be no room for it either; the build folder is the last resort.
+        kept = _keep(running, failed, Path(job["spare"]))
+        failure = Failure(0, "", f"{output}: its copy cannot be put there ({error.strerror})")
+        return {"failure": failure._asdict(), "kept": kept, "seconds": seconds, "notes": []}
     # A copy of an earlier failure would mislead.
     failed.unlink(missing_ok=True)
     return {"failure": None, "kept": None, "seconds": seconds, "notes": stderr_notes(notebook)}
+
+
+def _place(made: Path, output: Path) -> None:
+    """Move a finished file to ``output``, where a reader sees the old copy or the new one."""
+    try:
+        os.replace(made, output)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    else:
+        return
+    # A rename does not reach another filesystem: the bytes travel first, the rename is over there.
+    arriving = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(made, arriving)
+        os.replace(arriving, output)
+    finally:
+        arriving.unlink(missing_ok=True)
+    made.unlink()
+
+
+def _keep(copy: Path, *places: Path) -> str | None:
+    """Move what there is of a copy to the first place that takes it, and say which."""
+    if not copy.exists():
+        return None
+    for place in places:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _place(copy, place)
+        except OSError:
+            continue
+        return str(place)
+    return None
 
 
 if __name__ == "__main__":
