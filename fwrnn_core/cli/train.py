@@ -58,26 +58,36 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def resolve(names: list[str]) -> list[RunConfig]:
     """Configs for names, groups, globs and files, each once, in order.
 
-    Raises ``ConfigError`` for a name that does not exist or a file that is not a config.
+    Raises ``ConfigError`` for a name that does not exist, a file that is not a config, and for two
+    configs of one name: only one of them could file its record.
     """
     from fwrnn_core import experiments
+
+    found: dict[str, tuple[RunConfig, str]] = {}
+    for name in names:
+        configs = [_read(name)] if name.endswith(".json") else experiments.select(name)
+        for config in configs:
+            earlier, place = found.setdefault(config.name, (config, name))
+            if earlier.id != config.id:
+                raise ConfigError(
+                    f"{name}: its run is called {config.name!r} like that of {place}, and their "
+                    f"settings differ; give one of them another name"
+                )
+    return [config for config, _ in found.values()]
+
+
+def _read(file: str) -> RunConfig:
+    """The config in a JSON file."""
     from fwrnn_core.training import RunConfig
 
-    found: dict[str, RunConfig] = {}
-    for name in names:
-        if name.endswith(".json"):
-            try:
-                body = json.loads(Path(name).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"{name}: cannot be read as a run config ({error})") from None
-            try:
-                configs = [RunConfig.from_dict(body)]
-            except (ValueError, TypeError, AttributeError) as error:
-                raise ConfigError(f"{name}: {error}") from None
-        else:
-            configs = experiments.select(name)
-        found.update((c.name, c) for c in configs)
-    return list(found.values())
+    try:
+        body = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: cannot be read as a run config ({error})") from None
+    try:
+        return RunConfig.from_dict(body)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
 
 
 def run(args: argparse.Namespace) -> int:

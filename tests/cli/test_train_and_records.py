@@ -153,6 +153,18 @@ def test_bad_configs_are_refused_before_training(config, changes, words, capsys)
     assert not list(records.paths.records().rglob("*.json"))
 
 
+def test_of_two_configs_with_one_name_neither_is_dropped(config, capsys, tmp_path):
+    first, second = config(), tmp_path / "second.json"
+    second.write_text(json.dumps({**CONFIG, "seed": 7}))
+    assert main(["train", first, str(second), "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    assert f"{second}: its run is called 'mine/run' like that of {first}" in err
+    assert not list(records.paths.records().rglob("*.json"))
+    second.write_text(json.dumps(CONFIG))  # the same settings twice are one run
+    assert main(["train", first, str(second), "--list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_a_diverged_run_says_so_and_exits_with_1(config, capsys):
     path = config(optimizer={"name": "sgd", "lr": 1e30})
     assert main(["train", path, "--no-progress"]) == 1
