@@ -36,6 +36,12 @@ def save(path: Path, run_id: str, state: dict[str, Any]) -> None:
     write_atomic(path, json.dumps(header).encode() + b"\n" + payload)
 
 
+def way_out(path: Path) -> str:
+    """What to do about a state that cannot be read; those beside records are in git."""
+    restore = "Restore it from git, or delete it" if path.suffix == ".state" else "Delete it"
+    return f"{restore}: the run then goes on from its other saved state, or begins again"
+
+
 def load(path: Path, run_id: str) -> dict[str, Any] | None:
     """The stored state, or None if there is none.
 
@@ -46,21 +52,20 @@ def load(path: Path, run_id: str) -> dict[str, Any] | None:
         header_line, _, payload = path.read_bytes().partition(b"\n")
     except FileNotFoundError:
         return None
-    way_out = "Delete the file to train the run from its beginning"
     try:
         header = json.loads(header_line)
         schema, owner, digest = header["schema"], header["id"], header["sha256"]
     except (ValueError, KeyError, TypeError):
-        raise RecordError(f"{path}: not a checkpoint of this project. {way_out}") from None
+        raise RecordError(f"{path}: not a checkpoint of this project. {way_out(path)}") from None
     if schema != SCHEMA:
         raise RecordError(
             f"{path}: checkpoint of schema {schema}, this version reads {SCHEMA}. Use the package "
-            f"version that wrote it. {way_out}"
+            f"version that wrote it. {way_out(path)}"
         )
     if owner != run_id:
-        raise RecordError(f"{path}: checkpoint of run {owner}, not {run_id}. {way_out}")
+        raise RecordError(f"{path}: checkpoint of run {owner}, not {run_id}. {way_out(path)}")
     if hashlib.sha256(payload).hexdigest() != digest:
-        raise RecordError(f"{path}: truncated or edited (SHA-256 does not match). {way_out}")
+        raise RecordError(f"{path}: truncated or edited (SHA-256 does not match). {way_out(path)}")
     # weights_only: a checkpoint is data; it must not be able to run code.
     return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
 

@@ -136,18 +136,34 @@ def _train_stored(
 
 
 def _go_on(run: Run, *paths: Path) -> None:
-    """Load the state that is furthest on, if there is one."""
-    states = [(s, p) for p in paths if (s := checkpoint.load(p, run.config.id)) is not None]
-    try:
-        furthest = max(states, key=lambda pair: pair[0]["counters"], default=None)
-        if furthest:
-            run.load_state_dict(furthest[0])
-    except (KeyError, ValueError, RuntimeError) as error:
-        files = " and ".join(str(p) for _, p in states)
-        raise RecordError(
-            f"{files}: does not fit this version of the package ({error}). Delete the file "
-            f"to train the run from its beginning"
-        ) from None
+    """Load the state that is furthest on, if there is one; a damaged one matters only alone."""
+    states, problems = [], []
+    for path in paths:
+        try:
+            if (state := checkpoint.load(path, run.config.id)) is not None:
+                states.append((state["counters"], path, state))
+        except KeyError as error:
+            problems.append(_misfit(path, error))
+        except RecordError as error:
+            problems.append(str(error))
+    for _, path, state in sorted(states, key=lambda found: found[0], reverse=True):
+        try:
+            run.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            problems.append(_misfit(path, error))
+            continue
+        for problem in problems:
+            print(f"{run.config.name}: goes on from {path}, since {problem}", file=sys.stderr)
+        return
+    if problems:
+        raise RecordError("; ".join(problems))
+
+
+def _misfit(path: Path, error: Exception) -> str:
+    reason = str(error).partition("\n")[0]
+    return (
+        f"{path}: does not fit this version of the package ({reason}). {checkpoint.way_out(path)}"
+    )
 
 
 def filed(config: RunConfig, folder: Path | None = None, until: int | None = None) -> Record | None:

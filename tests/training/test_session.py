@@ -261,6 +261,38 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_kept(damage, words):
     assert path.read_bytes() == damaged
 
 
+@pytest.mark.parametrize("damage", ["torn", "foreign"])
+@pytest.mark.parametrize("place", ["state", "checkpoint"])
+def test_a_damaged_state_does_not_block_the_run_while_another_is_intact(place, damage, capsys):
+    whole = train(small(), store=False, progress=False)
+    train(small(), progress=False, stop_after=2)
+    state, kept = records.state_path_of("test/run"), checkpoint.path_of(small().id)
+    damaged = state if place == "state" else kept
+    if damage == "torn":
+        damaged.write_bytes(damaged.read_bytes()[:-7])
+    else:  # sealed, and of a version with other parts
+        checkpoint.save(damaged, small().id, {"counters": [3, 0, 0, 0]})
+    epochs: list[int] = []
+    complete = train(small(), progress=False, on_epoch=lambda run: epochs.append(run.epoch))
+    said = capsys.readouterr().err
+    assert f"goes on from {kept if place == 'state' else state}, since {damaged}: " in said
+    assert epochs[0] == 3
+    assert complete.essence() == whole.essence()
+
+
+def test_where_no_state_is_intact_each_is_named_with_a_way_out():
+    train(small(), progress=False, stop_after=2)
+    state, kept = records.state_path_of("test/run"), checkpoint.path_of(small().id)
+    for path in (state, kept):
+        path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(RecordError) as error:
+        train(small(), progress=False)
+    said = str(error.value)
+    assert f"{state}: truncated or edited" in said
+    assert f"{kept}: truncated or edited" in said
+    assert "Restore it from git, or delete it: the run then goes on from its other" in said
+
+
 def test_a_checkpoint_of_another_run_is_refused():
     config, other = small(), small(seed=9)
     checkpoint.save(checkpoint.path_of(config.id), other.id, Run(other, "cpu").state_dict())
