@@ -148,7 +148,7 @@ class FrankWolfe(Optimizer):
         self._rules = inner.make_rules(*plan, shared=process_group is not None)
         defaults: Group = {"lr": lr, "radius": radius, "inner_steps": inner_steps, "norm": norm}
         defaults |= {"gradient_momentum": gradient_momentum, "maximize": maximize}
-        super().__init__(params, defaults)
+        super().__init__(options.parameters(params), defaults)
         if outer is not None:
             self._outer = Outer(outer, self.param_groups)
             for key in self._outer.options:

@@ -36,6 +36,13 @@ def choice(name: str, value: object, valid: Iterable[str]) -> None:
         raise unknown(name, value, valid)
 
 
+def parameters(params: Iterable[Any]) -> Iterable[Any]:
+    """``params`` itself, unless it is the module whose parameters were meant."""
+    if isinstance(params, torch.nn.Module):
+        raise ConfigError(f"params is a {type(params).__name__}: pass its .parameters()")
+    return params
+
+
 def check_choices(scope: str, trajectory: str, nonfinite: str, track: Iterable[str]) -> None:
     """Raise :class:`ConfigError` for a name that is none of those offered."""
     choice("scope", scope, SCOPES)

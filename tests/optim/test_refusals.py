@@ -107,6 +107,7 @@ def test_a_flat_parameter_of_fsdp_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: FrankWolfe(nn.Linear(2, 2)), "params is a Linear: pass its .parameters()"),
         (lambda: lmo([1.0, 2.0]), "lmo needs a tensor, got a list"),
         (lambda: lmo(torch.ones(2), "1"), "radius = '1'"),
         (lambda: lmo(torch.ones(2), None), "radius = None"),
