@@ -15,7 +15,10 @@ examples:
   fwrnn records                      every run of the catalogue and its state
   fwrnn records 'har2/*'             those whose name matches
   fwrnn records table3               those of one of the paper's tables or figures
-  fwrnn records --state missing      what is still to be trained
+  fwrnn records --state missing      what has not been begun
+
+States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
+goes on from the epoch shown); running; missing (not begun); diverged.
 """
 _VERIFY_EPILOG = """\
 The first epochs are trained anew and every curve is compared with the record. Under the record's
@@ -33,8 +36,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     raw = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
         "records",
-        help="list what is trained, running, missing or diverged",
-        description="List the runs of the catalogue, and records of your own, with their state.",
+        help="list what is trained, interrupted, running, missing or diverged",
+        description="List the runs of the catalogue, and those of your own, with their state.",
         epilog=_RECORDS_EPILOG,
         formatter_class=raw,
     )
@@ -43,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--state",
-        choices=("complete", "partial", "running", "missing", "diverged"),
+        choices=("complete", "partial", "interrupted", "running", "missing", "diverged"),
         help="only the runs in this state",
     )
     parser.set_defaults(handler=list_records)
@@ -79,12 +82,12 @@ def list_records(args: argparse.Namespace) -> int:
         print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
         return 0
     width = max(len(r.name) for r in rows)
-    print(f"{'run':<{width}}  {'state':<9} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
+    print(f"{'run':<{width}}  {'state':<11} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
     for r in rows:
         epochs = f"{r.epochs_done} / {r.epochs}"
         minutes = f"{r.seconds / 60:.1f}" if r.seconds else "-"
         best = f"{100 * r.best:.2f} %" if r.best is not None else "-"
-        print(f"{r.name:<{width}}  {r.state:<9} {epochs:>11} {minutes:>8}  {best:>9}")
+        print(f"{r.name:<{width}}  {r.state:<11} {epochs:>11} {minutes:>8}  {best:>9}")
     states = [r.state for r in rows]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     print(f"{len(rows)} runs: {counts}")

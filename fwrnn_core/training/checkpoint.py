@@ -1,7 +1,8 @@
 """Checkpoints: the whole state of an unfinished run, sealed and written atomically.
 
-File format: one JSON line ``{"schema", "id", "sha256"}``, then the bytes of ``torch.save``. The
+File format: one JSON line ``{"schema", "id", "sha256", …}``, then the bytes of ``torch.save``. The
 hash is checked before anything is unpickled, and only tensors and plain containers are admitted.
+What else the line holds (the run's name, how far it is) is for listing; older files lack it.
 """
 
 from __future__ import annotations
@@ -27,13 +28,37 @@ def path_of(run_id: str) -> Path:
     return paths.checkpoints() / f"{run_id}.ckpt"
 
 
-def save(path: Path, run_id: str, state: dict[str, Any]) -> None:
-    """Write the state; a reader sees the old file or the new one, never half of it."""
+def save(path: Path, run_id: str, state: dict[str, Any], **about: str | int) -> None:
+    """Write the state; a reader sees the old file or the new one, never half of it. ``about`` is
+    what :func:`header` tells without reading on."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
     header = {"schema": SCHEMA, "id": run_id, "sha256": hashlib.sha256(payload).hexdigest()}
-    write_atomic(path, json.dumps(header).encode() + b"\n" + payload)
+    write_atomic(path, json.dumps({**header, **about}).encode() + b"\n" + payload)
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """The first line of a checkpoint, unchecked; None if there is none that could be read."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.readline(4096))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+
+
+def headers() -> list[dict[str, Any]]:
+    """The headers of all checkpoints, the one written last at the end."""
+    files = sorted(paths.checkpoints().glob("*.ckpt"), key=_written)
+    return [found for path in files if (found := header(path)) is not None]
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # its run has just been completed
+        return 0
 
 
 def way_out(path: Path) -> str:

@@ -110,8 +110,12 @@ def _train_stored(
     if not run.evaluations and records.path_of(config.name, folder).exists():
         print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
 
+    def save(place: Path) -> None:
+        far = {"epoch": run.epoch, "epochs": config.epochs}
+        checkpoint.save(place, config.id, run.state_dict(), name=config.name, **far)
+
     def keep(run: Run) -> None:
-        checkpoint.save(path, config.id, run.state_dict())
+        save(path)
         if on_epoch is not None:
             on_epoch(run)
 
@@ -119,12 +123,12 @@ def _train_stored(
         until, progress=progress, on_epoch=keep, interrupted=lambda: bool(caught)
     )
     if not finished:
-        checkpoint.save(path, config.id, run.state_dict())
+        save(path)
         raise Interrupted(f"{config.name}: stopped at epoch {run.epoch}; run again to go on")
     record = Record(records.seal(run.record().body))
     # The state goes first: killed in between, there is never a partial record without one.
     if record.status == "partial":
-        checkpoint.save(kept, config.id, run.state_dict())
+        save(kept)
     records.save(record, folder)
     if record.status != "partial":
         kept.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
-"""What exists of the catalogue: complete, partial, running, missing, diverged."""
+"""How far each run is: complete, partial, interrupted, running, missing, diverged."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
+from fwrnn_core.errors import RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.records import Record
@@ -23,24 +25,53 @@ class Status:
 
 
 def status(name: str, config: RunConfig | None, record: Record | None) -> Status:
-    """State of one run from its config, its record, and its lock."""
+    """State of one run from its config, its record, its checkpoint, and its lock."""
     known = config or (record.config if record else None)
     assert known is not None
     running = checkpoint.is_running(known.id)
+    # A copy of a record, under a folder of copies, does not go on; the run itself does.
+    own = record is None or record.name == name
+    reached = _reached(known.id) if own else None
     if record is None:
-        return Status(name, "running" if running else "missing", 0, known.epochs, 0.0, None)
-    state = "running" if running and record.status == "partial" else record.status
+        state = "running" if running else "missing" if reached is None else "interrupted"
+        return Status(name, state, reached or 0, known.epochs, 0.0, None)
+    state, done = record.status, record.epochs
+    if state == "partial" and reached is not None and reached > done:
+        state, done = "interrupted", reached
+    if running and record.status == "partial":
+        state = "running"
     scores = [a for a in record.body["curves"]["test_accuracy"] if a is not None]
     best = max(scores) if scores else None
-    return Status(name, state, record.epochs, known.epochs, record.seconds, best)
+    return Status(name, state, done, known.epochs, record.seconds, best)
+
+
+def _reached(run_id: str) -> int | None:
+    """The epochs that a run's checkpoint has behind it; None where it has none."""
+    path = checkpoint.path_of(run_id)
+    header = checkpoint.header(path)
+    if header is None or "epoch" in header:
+        return None if header is None else int(header["epoch"])
+    try:  # one from before the header told
+        state = checkpoint.load(path, run_id)
+    except RecordError:
+        return None
+    return int(state["counters"][0]) if state else None
+
+
+def _unfiled(header: dict[str, Any]) -> Status:
+    """State of a run that only its checkpoint tells of."""
+    state = "running" if checkpoint.is_running(header["id"]) else "interrupted"
+    return Status(header["name"], state, header["epoch"], header["epochs"], 0.0, None)
 
 
 def survey(pattern: str, catalogue: dict[str, RunConfig]) -> list[Status]:
-    """One :class:`Status` per run of the catalogue or with a record, sorted by name."""
+    """One :class:`Status` per run of the catalogue, with a record or with a checkpoint, by name."""
     stored = set(records.names(pattern))
     named = {n for n in catalogue if fnmatchcase(n, pattern)} | stored
-    rows = []
-    for name in sorted(named):
+    # Of two checkpoints under one name (its settings were changed) the later one counts.
+    begun = {h["name"]: h for h in checkpoint.headers() if fnmatchcase(h.get("name", ""), pattern)}
+    rows = [_unfiled(begun[name]) for name in begun if name not in named]
+    for name in named:
         record = records.filed(name) if name in stored else None
         rows.append(status(name, catalogue.get(name), record))
-    return rows
+    return sorted(rows, key=lambda row: row.name)

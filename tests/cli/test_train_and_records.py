@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fwrnn_core import experiments
 from fwrnn_core.cli import main
-from fwrnn_core.training import Run, queue, records
+from fwrnn_core.training import Run, checkpoint, queue, records
 
 CONFIG = {
     "name": "mine/run",
@@ -74,6 +75,44 @@ def test_missing_runs_are_listed_as_missing(capsys):
     assert "12 runs: 12 missing" in capsys.readouterr().out
     assert main(["records", "har2/published/*", "--state", "complete"]) == 0
     assert "none of the 12 runs is complete" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_is_listed_with_its_epochs(config, capsys):
+    """Of the catalogue or not; also a checkpoint whose first line does not tell the epoch yet."""
+    name = "adding/published/adam"
+    select = ["records", name, "--state", "interrupted"]
+    run = experiments.select(name)[0]
+    state = {"counters": [7, 0, 0, 0]}
+    checkpoint.save(checkpoint.path_of(run.id), run.id, state)
+    assert main(select) == 0
+    assert f"7 / {run.epochs}" in capsys.readouterr().out
+    checkpoint.save(checkpoint.path_of(run.id), run.id, {}, name=name, epoch=8, epochs=run.epochs)
+    assert main(select) == 0
+    assert f"8 / {run.epochs}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_run_of_ones_own_that_was_interrupted_is_listed(config, capsys, monkeypatch, partial):
+    path = config()
+    if partial:
+        assert main(["train", path, "--no-progress", "--stop-after", "1"]) == 0
+        assert main(["records", "mine/*", "--state", "partial"]) == 0
+        assert "1 / 3" in capsys.readouterr().out
+
+    def killed(self):
+        if self.epoch == 2:
+            raise KeyboardInterrupt
+        return original(self)
+
+    original = Run._next_batch
+    monkeypatch.setattr(Run, "_next_batch", killed)
+    assert main(["train", path, "--no-progress"]) == 130
+    assert main(["records", "mine/*", "--state", "interrupted"]) == 0
+    assert "2 / 3" in capsys.readouterr().out
+    monkeypatch.setattr(Run, "_next_batch", original)
+    assert main(["train", path, "--no-progress"]) == 0
+    assert main(["records", "mine/*", "--state", "complete"]) == 0
+    assert "3 / 3" in capsys.readouterr().out
 
 
 def test_groups_are_understood_wherever_runs_are_named(capsys):
