@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -107,20 +109,33 @@ def head_of(config: ModelConfig, data: Dataset) -> str:
     return "sigmoid" if data.task == "binary" else "linear"
 
 
-def _option_error(
-    what: str, target: Callable[..., Any], given: Mapping[str, Any], error: TypeError
-) -> ConfigError:
-    """The nearest valid names where an option does not exist, else the error's own words."""
-    known = list(inspect.signature(target).parameters)
-    for name in given:
+# Keywords that a run fills in itself.
+_GIVEN = {
+    "input_size": "comes from the data",
+    "output_size": "comes from the data",
+    "generator": "follows from the run's seed",
+    "params": "are the network's",
+    "process_group": "is for several processes, and a run is one",
+}
+
+
+def _check_options(what: str, target: Callable[..., Any], part: Any) -> None:
+    """Refuse keywords of ``target`` that a config cannot have, with those that it can."""
+    own = {f.name for f in fields(part)}
+    known = set(inspect.signature(target).parameters) - own - set(_GIVEN)
+    for name in part.options:
+        if name in _GIVEN:
+            raise ConfigError(f"{what}.options: {name!r} {_GIVEN[name]}; leave it out")
         if name not in known:
-            return unknown(f"key of {what}", name, known)
-    return ConfigError(f"{what}: {error}")
+            field = get_close_matches(str(name), own - {"options"}, n=1)
+            hint = f". If you meant {field[0]!r}, set {what}.{field[0]}" if field else ""
+            raise ConfigError(f"{unknown(f'key of {what}.options', name, known)}{hint}")
 
 
 def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
     """The network for the data's features and task; draws its weights from the global generator."""
     model = IndRNN if config.cell == "indrnn" else RecurrentNet
+    _check_options("model", model, config)
     common: dict[str, Any] = {
         "input_size": data.num_features,
         "hidden_size": config.hidden_size,
@@ -134,7 +149,7 @@ def build_model(config: ModelConfig, data: Dataset) -> nn.Module:
             return IndRNN(**{"seq_len": data.num_steps, **common})
         return RecurrentNet(cell=config.cell, **common)
     except TypeError as error:
-        raise _option_error("model.options", model, config.options, error) from None
+        raise ConfigError(f"model.options: {error}") from None
 
 
 def check_last_batch(
@@ -194,6 +209,7 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimize
         )
     if config.tbptt is not None and config.tbptt_rule == "released":
         return ReleasedTbptt(params, lr=choice.lr, inner_steps=choice.inner_steps)
+    _check_options("optimizer", FrankWolfe, choice)
     try:
         optimizer = FrankWolfe(
             params,
@@ -208,7 +224,7 @@ def build_optimizer(config: RunConfig, model: nn.Module) -> torch.optim.Optimize
             **choice.options,
         )
     except TypeError as error:
-        raise _option_error("optimizer.options", FrankWolfe, choice.options, error) from None
+        raise ConfigError(f"optimizer.options: {error}") from None
     if optimizer.needs_closure:
         raise ConfigError(
             f"optimizer.options = {dict(choice.options)!r}: this solver or radius rule walks the "

@@ -202,7 +202,12 @@ def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
         ({"batch_size": 161}, "batch_size = 161 exceeds the 160"),
         ({"tbptt": 13}, "tbptt = 13 exceeds the 12"),
         ({"model": ModelConfig("tanh", 8, options={"colour": 1})}, "colour"),
-        ({"model": ModelConfig("tanh", 8, options={"hed": "linear"})}, "'hed'.*'head'"),
+        ({"model": ModelConfig("tanh", 8, options={"hed": "linear"})}, "'hed'.*set model.head"),
+        ({"model": ModelConfig("tanh", 8, options={"x": 1})}, "Valid: batch_norm, initial_state$"),
+        ({"model": ModelConfig("tanh", 8, options={"input_size": 3})}, "'input_size' comes from"),
+        ({"model": ModelConfig("indrnn", 8, options={"output_size": 3})}, "'output_size' comes"),
+        ({"model": ModelConfig("tanh", 8, options={"generator": 3})}, "'generator' follows from"),
+        ({"optimizer": OptimizerConfig(options={"params": []})}, "'params' are the network's"),
         ({"model": BATCH_NORM, "batch_size": 53}, "leaves 1 of the 160 training .*needs two"),
         (
             {"model": BATCH_NORM, "batch_size": 13, "evaluation": "published-code"},
