@@ -60,14 +60,6 @@ def beats(better: str, worse: str, noisy: bool = False) -> tuple[Rule, Rule]:
     return published, fair.gain(task, better, worse)
 
 
-# The runs that :doc:`assumptions` audits.
-AUDITED = (
-    *(
-        f"theory/har2/{m}"
-        for m in ("adam", "fw-k1", "fw-k5", "fw-k10", "fw-k5-wide", "fw-k5-plain")
-    ),
-    *(f"theory/adding/{m}" for m in ("adam", "fw-k1", "fw-k10")),
-)
 TASKS = ("pixel", "permuted")
 NOISY = (False, True)
 # The drop from clean to noisy data, Adam's less ours.

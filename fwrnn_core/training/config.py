@@ -251,18 +251,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _widen(self)
-        _require(
-            isinstance(self.name, str) and bool(_NAME.fullmatch(self.name)),
-            "name",
-            self.name,
-            "words of letters, digits and . _ = + - joined by single slashes",
-        )
-        _require(
-            not self.name.startswith("bench/"),
-            "name",
-            self.name,
-            "any but bench/…, where benchmarks are",
-        )
+        ok = isinstance(self.name, str) and bool(_NAME.fullmatch(self.name))
+        valid = "words of letters, digits and . _ = + - joined by single slashes"
+        _require(ok, "name", self.name, valid)
+        ok = not self.name.startswith("bench/")
+        _require(ok, "name", self.name, "any but bench/…, where benchmarks are")
         parts = {"data": DataConfig, "model": ModelConfig, "optimizer": OptimizerConfig}
         for part, kind in parts.items():
             value = getattr(self, part)
