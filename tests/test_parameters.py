@@ -59,6 +59,11 @@ def test_every_default_is_within_its_range() -> None:
         ("theory/algorithm", "start", [1.0], "a list of 2 values"),
         ("performance", "threads", 0, "'threads' is 0"),
         ("explore/explorer", "norm", "spectral", "give a number from 1 to inf."),
+        ("explore/explorer", "surface", "ravin", "unknown surface 'ravin'. Did you mean 'ravine'"),
+        ("settings", "long_runs", 3, "'long_runs' is dict"),
+        ("settings", "long_runs", {"adam": 1}, "give a mapping of runs to what they are called"),
+        ("settings", "long_runs", {"fw-k6": "K"}, "unknown run of long_runs 'fw-k6'. Did you"),
+        ("experiments/har2", "device", "cuda:77", "device 'cuda:77' is not available here"),
     ],
 )
 def test_a_value_out_of_range_is_one_sentence(
@@ -69,6 +74,23 @@ def test_a_value_out_of_range_is_one_sentence(
         parameters.check(path, {name: value}, "quick")
     assert says in str(raised.value)
     assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_device_is_looked_for_only_where_the_notebook_will_run() -> None:
+    given = {"device": "cuda:77"}
+    taken = parameters.check("notebooks/experiments/har2.ipynb", given, "quick", here=False)
+    assert taken["device"] == "cuda:77"
+
+
+def test_slices_and_runs_that_exist_are_taken() -> None:
+    for notebook, name, value in (
+        ("explore/explorer", "surface", "har2-2"),
+        ("settings", "long_runs", {"fw-k5": "five"}),
+        ("settings", "long_runs", {}),
+    ):
+        taken = parameters.check(f"notebooks/{notebook}.ipynb", {name: value}, "quick")
+        assert taken[name] == value
 
 
 def test_whole_numbers_may_be_written_with_a_point() -> None:

@@ -90,8 +90,11 @@ def _assignments(source: str) -> Iterator[tuple[str, str, str]]:
                 yield target.id, value, rest.partition("#")[2].strip()
 
 
-def check(notebook: str, given: Mapping[str, Any], profile: str) -> dict[str, Any]:
+def check(
+    notebook: str, given: Mapping[str, Any], profile: str, here: bool = True
+) -> dict[str, Any]:
     """Parameters to inject into ``notebook``: what was given, and ``profile`` where it has one.
+    ``here`` says that it runs on this machine, which then must have the device.
 
     Raises :class:`~fwrnn_core.errors.ConfigError` for a name that the notebook does not declare,
     for a value of another kind than the default's and for one outside its range.
@@ -107,6 +110,8 @@ def check(notebook: str, given: Mapping[str, Any], profile: str) -> dict[str, An
             raise unknown("profile", value, PROFILES)
         _check_kind(notebook, name, value, known[name][0])
         taken[name] = values.check(notebook, name, value, *known[name])
+        if name == "device" and here and isinstance(value, str):
+            values.check_device(notebook, value)
     if "profile" in known and "profile" not in taken:
         return {"profile": profile, **taken}
     return taken
@@ -139,6 +144,7 @@ def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None
         list: (list, tuple),
         tuple: (list, tuple),
         str: (str,),
+        dict: (dict,),
     }
     wanted = kinds.get(type(default))
     # A number may be given where text is the default: "spectral" or 2 are both norms.
@@ -148,7 +154,9 @@ def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None
         # Norms and step sizes take words as well as numbers, and say themselves which.
         if isinstance(value, str) and name in ("norm", "p", "step_size"):
             return
+        # A default over several lines, with comments, is more than a sentence has room for.
+        shown = default_text if "\n" not in default_text else f"{str(default)[:60]} …"
         raise ConfigError(
-            f"{notebook}: parameter {name!r} is {type(default).__name__} (default "
-            f"{default_text}), {value!r} is not."
+            f"{notebook}: parameter {name!r} is {type(default).__name__} (default {shown}), "
+            f"{value!r} is not."
         )

@@ -56,15 +56,17 @@ def plan(
     profile: str = "quick",
     output: Path | None = None,
     force: bool = False,
+    here: bool = True,
 ) -> list[Plan]:
-    """Check all parameters of all notebooks, then compare stamps. Runs nothing.
+    """Check all parameters of all notebooks, then compare stamps. Runs nothing. ``here`` says that
+    they will run on this machine, with the devices that it has.
 
     Raises :class:`~fwrnn_core.errors.ConfigError` for an unknown profile or parameter, before
     anything has been executed.
     """
     given = given or {}
     folder = output or output_folder(given, profile)
-    checked = {name: _parameters.check(name, given, profile) for name in notebooks}
+    checked = {name: _parameters.check(name, given, profile, here) for name in notebooks}
     graph = Graph(paths.PACKAGE)
     return [_plan_one(name, checked[name], folder / name, graph, force) for name in notebooks]
 

@@ -2,8 +2,8 @@
 
 A notebook that stops on a value costs the start of its kernel, sometimes a long live run first, and
 ends in the traceback of whatever tripped over it. The rules go by name, since a name means the same
-on every page; words go by the parameter cell, whose comment quotes them. What only the data can
-tell (the name of a surface or of a run) stays with the notebook.
+on every page; words go by the parameter cell, whose comment quotes them. What is looked up (a
+surface, a run, a device) is imported only when such a value was given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from fwrnn_core.errors import ConfigError, unknown
 
 
 class Rule(NamedTuple):
-    """``take`` returns the value to inject, or raises ValueError; ``says`` completes "give …"."""
+    """``take`` returns the value to inject, or raises ValueError; ``says`` completes "give …". A
+    ConfigError of its own stands as it is."""
 
     says: str
     take: Callable[[Any], Any]
@@ -69,6 +70,45 @@ def _device(value: Any) -> str:
     if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", value):
         raise ValueError
     return value
+
+
+def _surface(value: Any) -> str:
+    from fwrnn_core.explorer import slices, surfaces
+
+    known = [*surfaces.analytic(), *slices.names()]
+    if value not in known:
+        raise unknown("surface", value, known)
+    return str(value)
+
+
+def _long_runs(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError
+    if not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise ValueError
+    from fwrnn_core import experiments
+    from fwrnn_core.training import records
+
+    # A name that stands for no run would only be missing from the table.
+    folder = "theory/har2/"
+    runs = [*experiments.catalogue(), *records.names(f"{folder}*")]
+    known = {name.removeprefix(folder) for name in runs if name.startswith(folder)}
+    for name in value:
+        if name not in known:
+            raise unknown("run of long_runs", name, known)
+    return value
+
+
+def check_device(notebook: str, name: str) -> None:
+    """Refuse a device that this machine does not have."""
+    if name in ("auto", "cpu"):
+        return
+    from fwrnn_core.training.environment import resolve_device
+
+    try:
+        resolve_device(name)
+    except ConfigError as error:
+        raise ConfigError(f"{notebook}: {error}") from None
 
 
 def word(*known: str) -> Rule:
@@ -133,6 +173,10 @@ OWN = {
     ("norm_and_scope", "values"): several(NORM, distinct=True),
     ("outer", "values"): several(word("none", "sgd", "nesterov", "adam"), distinct=True),
     ("trajectory", "values"): several(word("paper", "released"), distinct=True),
+    ("explorer", "surface"): Rule("the name of a surface", _surface),
+    ("settings", "long_runs"): Rule(
+        "a mapping of runs to what they are called, such as {'fw-k5': 'K = 5'}", _long_runs
+    ),
     ("explorer", "norm"): Rule("a number from 1 to inf", lambda p: _norm(_number(p))),
 }
 
@@ -159,6 +203,8 @@ def check(notebook: str, name: str, value: Any, default: str, comment: str = "")
         return value
     try:
         return rule.take(value)
+    except ConfigError as error:
+        raise ConfigError(f"{notebook}: {error}") from None
     except (TypeError, ValueError):
         raise ConfigError(
             f"{notebook}: parameter {name!r} is {value!r}; give {rule.says}."

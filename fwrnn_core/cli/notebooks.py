@@ -111,6 +111,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
         args.profile,
         args.output.resolve() if args.output else None,
         args.force,
+        here=args.engine == "local",
     )
     if args.output and not args.list:
         _make(args.output)
