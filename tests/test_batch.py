@@ -150,6 +150,9 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
     [
         (["nonsense"], "unknown notebook 'nonsense'"),
         (["theory/alpha2"], "Did you mean 'notebooks/theory/alpha.ipynb'"),
+        (["alpah"], "'notebooks/theory/alpha.ipynb'? `fwrnn run --list` lists them"),
+        (["K=3"], "a parameter is given as -p NAME VALUE"),
+        (["beta*"], "no notebook matches 'beta*'; `fwrnn run --list` lists them"),
         (["alpha", "-p", "Kk", "3"], "unknown parameter 'Kk'. Did you mean 'K'?"),
         (["alpha", "--profile", "papre"], "Did you mean 'paper'?"),
         (["alpha", "-p", "profile", "slow"], "unknown profile 'slow'"),
@@ -157,6 +160,9 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
         (["alpha", "-p", "K", "1", "-p", "K", "2"], "'K' was given twice"),
         (["alpha", "--jobs", "0"], "--jobs 0 is out of range"),
         (["alpha", "--engine", "dsk"], "Did you mean 'dask'?"),
+        # Also where nothing is to run, and before anything else is looked at.
+        (["--jobs", "0", "--list"], "--jobs 0 is out of range"),
+        (["nonsense", "--engine", "foo", "--list"], "unknown engine 'foo'"),
         (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
         (["broken"], "not a notebook"),
         (["python2"], "not valid Python"),
@@ -174,6 +180,13 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(
     assert says in error
     assert error.count("\n") == 1
     assert not paths.build().exists()
+
+
+def test_the_book_checks_its_options_first(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["book", "--jobs", "-1"]) == 2
+    assert "--jobs -1 is out of range" in capsys.readouterr().err
 
 
 def test_outside_a_project_it_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +249,8 @@ def test_a_name_may_be_a_path_a_folder_or_bare(project: Path) -> None:
     assert batch.resolve(["c"]) == ["notebooks/experiments/c.ipynb"]
     assert batch.resolve(["theory/a", "./notebooks/theory/a.ipynb"]) == theory[:1]
     assert len(batch.resolve([])) == 4
+    assert batch.resolve(["theory/*"]) == batch.resolve(["*/theory/?.ipynb"]) == theory
+    assert batch.resolve(["[bc]"]) == ["notebooks/experiments/c.ipynb", theory[1]]
     with pytest.raises(ConfigError, match="names 2 notebooks"):
         batch.resolve(["a"])
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 from typing import Any
 
 from fwrnn_core import paths
-from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.errors import ConfigError
 
 FOLDER = "notebooks"
+_LISTED = "`fwrnn run --list` lists them"
 
 
 def all_notebooks() -> list[str]:
@@ -52,7 +55,7 @@ def book_notebooks() -> list[str]:
 
 
 def resolve(names: Sequence[str]) -> list[str]:
-    """Notebooks meant by ``names``: paths from here or from the root, folders, or bare names.
+    """Notebooks meant by ``names``: paths from here or from the root, folders, bare names, globs.
 
     No names at all means every notebook. Raises :class:`~fwrnn_core.errors.ConfigError` with the
     nearest valid names.
@@ -81,6 +84,10 @@ def _resolve_one(name: str, known: Iterable[str]) -> list[str]:
         matches = [n for n in known if n == relative or n.startswith(f"{relative}/")]
         if matches:
             return matches
+    if any(sign in name for sign in "*?["):
+        if matches := [n for n in known if _fits(n, name)]:
+            return matches
+        raise ConfigError(f"no notebook matches {name!r}; {_LISTED}")
     bare = name.removesuffix(".ipynb")
     matches = [n for n in known if n.removesuffix(".ipynb").endswith(f"/{bare}")]
     if len(matches) == 1:
@@ -89,4 +96,26 @@ def _resolve_one(name: str, known: Iterable[str]) -> list[str]:
         raise ConfigError(f"{name!r} names {len(matches)} notebooks: {', '.join(matches)}")
     if Path(name).is_file():
         raise ConfigError(f"{name} lies outside {root / FOLDER}: only the project's notebooks run.")
-    raise unknown("notebook", name, known)
+    raise _nothing(name, known)
+
+
+def _fits(notebook: str, pattern: str) -> bool:
+    """Whether a shell pattern means a notebook by its path, below the folder or not, or its name.
+
+    >>> [_fits("notebooks/theory/angles.ipynb", p) for p in ("theory/*", "ang*", "*.ipynb", "gle*")]
+    [True, True, True, False]
+    """
+    path = notebook.removesuffix(".ipynb")
+    forms = (path, path.removeprefix(f"{FOLDER}/"), PurePath(path).name)
+    return any(fnmatchcase(form, pattern.removesuffix(".ipynb")) for form in forms)
+
+
+def _nothing(name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that means no notebook: the nearest of them, by their own names, since
+    folder and ending would make every two paths alike."""
+    if "=" in name:
+        return ConfigError(f"unknown notebook {name!r}; a parameter is given as -p NAME VALUE")
+    stems = {PurePath(n).stem: n for n in known}
+    near = get_close_matches(PurePath(name).stem, stems, n=3)
+    hint = f" Did you mean {' or '.join(repr(stems[n]) for n in near)}?" if near else ""
+    return ConfigError(f"unknown notebook {name!r}.{hint} {_LISTED}")

@@ -12,6 +12,16 @@ from fwrnn_core.errors import ConfigError, unknown
 ENGINES = ("local", "dask")
 
 
+def check_options(jobs: int, engine: str, scheduler: str | None) -> None:
+    """Raise :class:`~fwrnn_core.errors.ConfigError` for an unknown engine or ``jobs`` < 1."""
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if scheduler and engine != "dask":
+        raise ConfigError(f"--scheduler {scheduler} needs --engine dask.")
+    if jobs < 1:
+        raise ConfigError(f"--jobs {jobs} is out of range: 1 or more.")
+
+
 def run(
     plans: Sequence[Plan],
     jobs: int = 2,
@@ -24,14 +34,9 @@ def run(
     A notebook that fails does not stop the others. Ctrl-C stops the kernels, and what was finished
     by then stays. A copy that is not whole never takes the place of one that is.
 
-    Raises :class:`~fwrnn_core.errors.ConfigError` for an unknown engine or ``jobs`` < 1.
+    Raises what :func:`check_options` does.
     """
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
-    if scheduler and engine != "dask":
-        raise ConfigError(f"--scheduler {scheduler} needs --engine dask.")
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs} is out of range: 1 or more.")
+    check_options(jobs, engine, scheduler)
     # The longest first, as far as known: the last one to end decides how long a batch takes.
     waiting = sorted((p for p in plans if p.reasons), key=lambda p: -p.last_seconds)
     if not waiting:

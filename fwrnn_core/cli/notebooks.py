@@ -46,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "notebooks",
         nargs="*",
         metavar="NOTEBOOK",
-        help="path, folder or bare name (har2); none means all of them",
+        help="path, folder, bare name (har2) or 'glob*'; none means all of them",
     )
     run.add_argument(
         "-p",
@@ -102,8 +102,9 @@ def run_notebooks(args: argparse.Namespace) -> int:
     """Handler of ``fwrnn run``: 0, or 1 when a notebook failed."""
     _require_extra()
     from fwrnn_core import batch
-    from fwrnn_core.batch import parameters
+    from fwrnn_core.batch import parameters, pool
 
+    pool.check_options(args.jobs, args.engine, args.scheduler)
     given = parameters.parse(args.parameter)
     plans = batch.plan(
         batch.resolve(args.notebooks),
@@ -122,9 +123,11 @@ def build_book(args: argparse.Namespace) -> int:
     """Handler of ``fwrnn book``: 0, or 1 when a notebook or the strict build failed."""
     _require_extra()
     from fwrnn_core import batch
+    from fwrnn_core.batch import pool
     from fwrnn_core.batch.plan import executed
     from fwrnn_core.book import build
 
+    pool.check_options(args.jobs, args.engine, args.scheduler)
     build.check_format(args.format)
     plans = batch.plan(
         batch.book_notebooks(), profile=args.profile, output=executed(), force=args.force
