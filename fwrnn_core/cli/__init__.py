@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``fwrnn``; returns the exit status."""
     memory.prepare()
+    _encode_all()
     args = build_parser().parse_args(argv)
     try:
         return int(args.handler(args) or 0)
@@ -80,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = f"{error.filename}: {error.strerror}"
         print(f"fwrnn: {reason}; set FWRNN_HOME to keep data and runs elsewhere", file=sys.stderr)
         return 2
+
+
+def _encode_all() -> None:
+    """A terminal or file that cannot hold a character shows "?" in its place: no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -310,3 +311,14 @@ def test_every_command_has_examples_in_its_help(command, capsys):
         main([command, "--help"])
     assert end.value.code == 0
     assert "example" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("command", ["train", "run", "data fetch"])
+def test_help_is_shown_by_a_terminal_that_lacks_its_characters(command, encoding):
+    done = subprocess.run(
+        [sys.executable, "-m", "fwrnn_core", *command.split(), "--help"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
