@@ -8,6 +8,7 @@ the same way. The last line says how many bytes left this machine's network inte
 included) per minibatch; the figure includes whatever else the machine sends meanwhile.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -63,4 +64,6 @@ def main(way: str = "walk", loops: int = 20) -> None:
 
 
 if __name__ == "__main__":
+    if "RANK" not in os.environ:
+        sys.exit("torchrun starts the workers: torchrun --nproc-per-node 2 " + sys.argv[0])
     main(*sys.argv[1:2], *map(int, sys.argv[2:3]))

@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _encode_all()
     args = build_parser().parse_args(argv)
     try:
-        return int(args.handler(args) or 0)
+        status = int(args.handler(args) or 0)
+        sys.stdout.flush()  # what cannot be written is to be said here, not at the very end
+        return status
     except FwrnnError as error:
         print(f"fwrnn: {error}", file=sys.stderr)
         return 2
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # `fwrnn records | head` closes our standard output early; that is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
@@ -68,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the user's to mend.
+        if error.errno in _FULL and not _output_is_written():
+            _drop_output()
+            print(f"fwrnn: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            return 2
         if error.errno in _FULL:
             print(
                 f"fwrnn: {error.strerror}, in the middle of a write. What was saved before is "
@@ -88,6 +94,20 @@ def _encode_all() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _output_is_written() -> bool:
+    """Whether standard output takes a line: a failed write does not say where it went."""
+    try:
+        print(flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    """Let the rest go nowhere, so that Python does not try, and complain, once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _out_of_memory(error: Exception) -> bool:

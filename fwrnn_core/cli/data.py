@@ -79,7 +79,7 @@ def _parser(subparsers: Any, name: str, short: str, text: str) -> argparse.Argum
 
 def _fetch(args: argparse.Namespace) -> int:
     from fwrnn_core.data import catalog, sources
-    from fwrnn_core.errors import DataError, unknown
+    from fwrnn_core.errors import ConfigError, DataError, unknown
 
     entries = {name: catalog.entry(name) for name in args.names or catalog.CATALOG}
     offered = {
@@ -87,6 +87,9 @@ def _fetch(args: argparse.Namespace) -> int:
         for name, entry in entries.items()
         if entry.family
     }
+    if args.source != "auto" and not offered:
+        name = next(iter(entries))
+        raise ConfigError(f"{name} is generated and has no sources; leave --source out")
     known = set[str]().union({"auto"}, *offered.values())
     if args.source not in known:
         raise unknown("source", args.source, known)

@@ -7,6 +7,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from fwrnn_core.cli.wording import counted
 from fwrnn_core.errors import ConfigError
 
 # What the commands import and `pip install .` alone does not bring.
@@ -165,7 +166,9 @@ def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
     from fwrnn_core.batch import pool, progress
 
     stale = [plan for plan in plans if plan.reasons]
-    print(f"{len(plans) - len(stale)} of {len(plans)} notebooks are up to date.")
+    verb = "is" if len(plans) == 1 else "are"
+    current = len(plans) - len(stale)
+    print(f"{current} of {counted(len(plans), 'notebook')} {verb} up to date.")
     for plan in stale:
         more = f" and {len(plan.reasons) - 3} more" if len(plan.reasons) > 3 else ""
         print(f"  to run: {plan.notebook} ({', '.join(plan.reasons[:3])}{more})")
@@ -176,7 +179,8 @@ def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
     for plan in plans:
         if plan.output.exists() and plan not in [outcome.plan for outcome in failed]:
             print(f"  {plan.output}")
-    if failed:
+    # What is wrong with the only one was said when it ended.
+    if failed and len(outcomes) > 1:
         print(f"{len(failed)} of {len(outcomes)} notebooks failed:")
         for outcome in failed:
             print(progress.describe(outcome))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
+from fwrnn_core.cli.wording import counted
 from fwrnn_core.errors import ConfigError, RecordError
 
 _LISTED = "`fwrnn records` lists every run and its state"
@@ -79,7 +82,10 @@ def list_records(args: argparse.Namespace) -> int:
         raise experiments.nothing("run", args.pattern, [*runs, *experiments.GROUPS], _LISTED)
     rows = [r for r in found if args.state in (None, r.state)]
     if not rows:
-        print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
+        if len(found) == 1:
+            print(f"{found[0].name} is {found[0].state}, not {args.state}", file=sys.stderr)
+        else:
+            print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
         return 0
     width = max(len(r.name) for r in rows)
     print(f"{'run':<{width}}  {'state':<11} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
@@ -90,7 +96,7 @@ def list_records(args: argparse.Namespace) -> int:
         print(f"{r.name:<{width}}  {r.state:<11} {epochs:>11} {minutes:>8}  {best:>9}")
     states = [r.state for r in rows]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    print(f"{len(rows)} runs: {counts}")
+    print(f"{counted(len(rows), 'run')}: {counts}")
     return 0
 
 
@@ -122,10 +128,23 @@ def _stored(asked: Iterable[str]) -> list[str]:
         patterns = experiments.GROUPS.get(name, (name,))
         found = [n for p in patterns for n in records.names(p)]
         if not found:
+            if name.endswith(".json"):
+                raise _file_given(name)
             runs = experiments.catalogue()
-            if any(fnmatchcase(n, p) for n in runs for p in patterns):
-                raise RecordError(f"{name!r} has no record yet; `fwrnn train {name!r}` makes one")
+            if meant := [n for n in runs for p in patterns if fnmatchcase(n, p)]:
+                it = "one" if meant == [name] else "them"
+                raise RecordError(f"{name!r} has no record yet; `fwrnn train {name!r}` makes {it}")
             known = [*records.names(), *experiments.GROUPS]
             raise experiments.nothing("record", name, known, _LISTED)
         names += found
     return names
+
+
+def _file_given(file: str) -> ConfigError:
+    """The error for a file in place of a name: records are found by the name of their run."""
+    try:
+        body = json.loads(Path(file).read_text(encoding="utf-8"))
+        name = body.get("config", body)["name"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ConfigError(f"{file}: give the name of a run in place of a file; {_LISTED}")
+    return ConfigError(f"{file}: give the name of the run in place of a file: {name!r}")

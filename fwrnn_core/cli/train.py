@@ -55,8 +55,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(handler=run)
 
 
-def resolve(names: list[str]) -> list[RunConfig]:
-    """Configs for names, groups, globs and files, each once, in order.
+def resolve(names: list[str]) -> list[tuple[RunConfig, str]]:
+    """Configs for names, groups, globs and files, each once, in order, beside what named them.
 
     Raises ``ConfigError`` for a name that does not exist, a file that is not a config, and for two
     configs of one name: only one of them could file its record.
@@ -73,7 +73,7 @@ def resolve(names: list[str]) -> list[RunConfig]:
                     f"{name}: its run is called {config.name!r} like that of {place}, and their "
                     f"settings differ; give one of them another name"
                 )
-    return [config for config, _ in found.values()]
+    return list(found.values())
 
 
 def _read(file: str) -> RunConfig:
@@ -94,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
     """Handle ``fwrnn train``."""
     if not args.runs and not args.list:
         raise ConfigError("name a run to train; `fwrnn train --list` lists them")
-    configs = resolve(args.runs or ["*"])
+    asked = resolve(args.runs or ["*"])
+    configs = [config for config, _ in asked]
     if args.show:
         shown = [c.to_dict() for c in configs]
         print(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2))
@@ -119,6 +120,11 @@ def run(args: argparse.Namespace) -> int:
                 stop_after=args.stop_after,
                 progress=progress,
             )
+        except ConfigError as error:  # data, options and probes are looked at only now
+            file = asked[0][1]
+            raise ConfigError(
+                f"{file}: {error}" if file.endswith(".json") else str(error)
+            ) from None
         except Interrupted as error:
             print(f"fwrnn: {error}", file=sys.stderr)
             return 130

@@ -50,6 +50,10 @@ def test_a_config_of_ones_own_is_trained_listed_and_verified(config, capsys):
     assert "3 / 3" in out
     assert main(["verify", "mine/run", "--epochs", "2"]) == 0
     assert "agree to the last digit" in capsys.readouterr().out
+    assert main(["verify", config()]) == 2
+    assert "give the name of the run in place of a file: 'mine/run'" in capsys.readouterr().err
+    assert main(["verify", str(records.path_of("mine/run"))]) == 2
+    assert "in place of a file: 'mine/run'" in capsys.readouterr().err
 
 
 def test_list_shows_every_run_of_the_catalogue(capsys):
@@ -74,6 +78,10 @@ def test_show_prints_a_config_that_train_accepts(config, capsys, tmp_path):
 def test_missing_runs_are_listed_as_missing(capsys):
     assert main(["records", "har2/published/*", "--state", "missing"]) == 0
     assert "12 runs: 12 missing" in capsys.readouterr().out
+    assert main(["records", "har2/published/adam"]) == 0
+    assert "1 run: 1 missing" in capsys.readouterr().out
+    assert main(["records", "har2/published/adam", "--state", "complete"]) == 0
+    assert "har2/published/adam is missing, not complete" in capsys.readouterr().err
     assert main(["records", "har2/published/*", "--state", "complete"]) == 0
     assert "none of the 12 runs is complete" in capsys.readouterr().err
 
@@ -132,7 +140,8 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["verify", "nothing/*"], ["unknown record 'nothing/*'", "`fwrnn records` lists"]),
         (["verify", "har2/published/fw-k5"], ["has no record yet", "fwrnn train 'har2/published"]),
         (["verify", "har2/published/fw-k6"], ["'har2/published/fw-k6'", "`fwrnn records` lists"]),
-        (["verify", "table3"], ["'table3' has no record yet"]),
+        (["verify", "table3"], ["'table3' has no record yet", "`fwrnn train 'table3'` makes them"]),
+        (["verify", "no-such.json"], ["no-such.json: give the name of a run", "lists every run"]),
         (["records", "har2/publishd/adam"], ["'har2/published/adam'"]),
         (["train", "har2/published/adam", "--device", "cudda"], ["cudda"]),
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
@@ -183,6 +192,10 @@ def test_a_run_that_is_trained_already_is_said_to_be(config, capsys):
         ({"probes": 5}, ["run.json"]),
         ({"probes": ["angles"]}, ["run.json"]),
         ({"seed": "lucky"}, ["seed", "lucky"]),
+        # What is looked at only when the run is built names the file all the same.
+        ({"data": {"name": "hra-2"}}, ["run.json: unknown dataset"]),
+        ({"probes": [{"name": "angels"}]}, ["run.json: unknown probe 'angels'"]),
+        ({"model": {"options": {"x": 1}}}, ["run.json: unknown key of model.options"]),
     ],
 )
 def test_bad_configs_are_refused_before_training(config, changes, words, capsys):
@@ -250,6 +263,18 @@ def test_a_disk_that_is_full_is_a_sentence(config, capsys, home, monkeypatch):
     assert err.startswith("fwrnn: No space left on device")
     assert "run the same command again" in err
     assert not list(home.rglob(".*.ckpt.*"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("pattern", ["*", "har2/published/adam"])  # more than a buffer, and less
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_standard_output_that_is_full_is_said_to_be(pattern, unbuffered):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "fwrnn_core", "records", pattern]
+        given = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=given)
+    assert done.returncode == 2
+    assert done.stderr == "fwrnn: standard output cannot be written: No space left on device\n"
 
 
 def test_an_error_of_ours_keeps_its_traceback(config, monkeypatch):

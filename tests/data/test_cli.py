@@ -61,6 +61,7 @@ def test_fetch_of_one_source_tries_only_that(capsys):
         (["fetch", "hra-2"], "Did you mean 'har-2'"),
         (["verify", "mnist"], "Did you mean 'pixel-mnist'"),
         (["fetch", "har-2", "--source", "npm"], "unknown source 'npm'"),
+        (["fetch", "adding", "--source", "npm"], "adding is generated and has no sources"),
         (["fetch", "--source", "ucy"], "Did you mean 'uci'"),
     ],
 )

@@ -97,3 +97,14 @@ def test_the_lookahead_line_moves_half_of_the_way() -> None:
         opt.step()
     end = anchor - radius * (gradients / gradients.norm(dim=1, keepdim=True)).mean(0)
     assert torch.allclose(w.detach(), anchor + 0.5 * (end - anchor))
+
+
+def test_workers_that_nobody_started_get_a_hint() -> None:
+    script = EXAMPLES / "several_workers.py"
+    environment = {k: v for k, v in os.environ.items() if k != "RANK"}
+    environment["PYTHONPATH"] = str(EXAMPLES.parent)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("torchrun starts the workers: torchrun --nproc-per-node 2 ")
+    assert done.stderr.count("\n") == 1
