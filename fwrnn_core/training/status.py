@@ -69,8 +69,9 @@ def survey(pattern: str, catalogue: dict[str, RunConfig]) -> list[Status]:
     stored = set(records.names(pattern))
     named = {n for n in catalogue if fnmatchcase(n, pattern)} | stored
     # Of two checkpoints under one name (its settings were changed) the later one counts.
-    begun = {h["name"]: h for h in checkpoint.headers() if fnmatchcase(h.get("name", ""), pattern)}
-    rows = [_unfiled(begun[name]) for name in begun if name not in named]
+    begun = {h["name"]: h for h in checkpoint.headers() if "name" in h}
+    others = [n for n in begun if n not in named and fnmatchcase(n, pattern)]
+    rows = [_unfiled(begun[name]) for name in others]
     for name in named:
         record = records.filed(name) if name in stored else None
         rows.append(status(name, catalogue.get(name), record))

@@ -95,6 +95,8 @@ def test_an_interrupted_run_is_listed_with_its_epochs(config, capsys):
     checkpoint.save(checkpoint.path_of(run.id), run.id, state)
     assert main(select) == 0
     assert f"7 / {run.epochs}" in capsys.readouterr().out
+    assert main(["records"]) == 0  # where a name is asked for by no pattern
+    assert "1 interrupted" in capsys.readouterr().out
     checkpoint.save(checkpoint.path_of(run.id), run.id, {}, name=name, epoch=8, epochs=run.epochs)
     assert main(select) == 0
     assert f"8 / {run.epochs}" in capsys.readouterr().out
