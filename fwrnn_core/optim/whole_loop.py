@@ -77,12 +77,16 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
 
 def abandon(opt: FrankWolfe) -> None:
     """Back to ω_t, as if the loop had not begun."""
+    quadratic = isinstance(opt.solver, TrustRegion)
     for group in opt.param_groups:
         params = inner.active(group, opt.state)
         own = [opt.state[p] for p in params]
-        for p, o in zip(params, own, strict=True):
-            if "anchor" in o:
+        # Where the weights stay at ω_t throughout, an anchor is that of an earlier K or solver.
+        if group["inner_steps"] > 1 and not quadratic:
+            for p, o in zip(params, own, strict=True):
                 p.copy_(o["anchor"])
+        for o in own:
+            o.pop("gaps", None)  # of steps that now have not been
         inner.reset(inner.Part(group, params, [], own=own))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -325,3 +326,42 @@ def test_gaps_of_one_ball_around_all_are_k_whoever_has_a_gradient(norm: float) -
         opt.step()
     (gaps,) = opt.diagnostics()["gap"]
     assert len(gaps) == 3
+
+
+def test_a_failed_ratio_after_k_became_1_does_not_go_back_to_an_older_anchor() -> None:
+    w, opt = walking(0, adaptive="ratio", outer=None)
+
+    def closure(lossless: bool = False) -> Tensor | None:
+        w.grad = EAST.clone()
+        return None if lossless else w.detach().sum()
+
+    opt.step(closure)
+    opt.param_groups[0]["inner_steps"] = 1
+    opt.step(closure)
+    before = w.detach().clone()
+    with pytest.raises(ConfigError, match="must return its loss"):
+        opt.step(lambda: closure(lossless=True))
+    assert torch.equal(w, before)
+
+
+def test_an_abandoned_loop_leaves_no_gaps_to_the_next() -> None:
+    a, b = (nn.Parameter(torch.ones(2)) for _ in range(2))
+    opt = FrankWolfe([a, b], inner_steps=3, scope="global", track="gap", outer=None)
+
+    def closure(first: Tensor | None, calls: list[int]) -> float:
+        calls.append(1)
+        if first is None and len(calls) == 3:
+            raise KeyboardInterrupt
+        a.grad, b.grad = first, torch.ones(2)
+        return 0.0
+
+    for first in (None, torch.ones(2)):
+        calls: list[int] = []
+        with contextlib.suppress(KeyboardInterrupt):
+            opt.step(lambda first=first, calls=calls: closure(first, calls))
+    (gaps,) = opt.diagnostics()["gap"]
+    a.grad, b.grad = torch.ones(2), torch.ones(2)
+    fresh = FrankWolfe([a, b], radius=1e-3, inner_steps=3, scope="global", track="gap", outer=None)
+    for _ in range(3):
+        fresh.step()
+    assert gaps == pytest.approx(fresh.diagnostics()["gap"][0], abs=1e-9)
