@@ -24,6 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "indrnn-equal": ("mnist-indrnn/equal/*",),
     "fig6": ("har2/published/*", "noisy-har2/published/*"),
     "table3": ("har2/published/*", "noisy-har2/published/*"),
+    "table3-seeds": ("har2/seeds/*", "noisy-har2/seeds/*"),
     "ablations": ("ablations/*",),
     "theory": ("theory/*",),
     "a5": ("theory/har2/fw-*",),
