@@ -14,8 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
+from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import first_reaching, signed
+from fwrnn_core.fairness import first_reaching
 from fwrnn_core.reports import published, same_machine, seconds_per_epoch
 from fwrnn_core.training import Record
 
@@ -25,13 +26,14 @@ class Measured:
     """``value`` is None where there is nothing to compare; ``note`` says what else to know, and
     with ``comparable`` False why the runs, though there, cannot be judged against each other.
     ``apart`` is False where the value is within the error of its measurement, so that its sign
-    says nothing."""
+    says nothing; ``half`` is half the width of its 95 % interval, where it has one."""
 
     value: float | None
     final: bool = True
     note: str = ""
     comparable: bool = True
     apart: bool = True
+    half: float | None = None
 
 
 class Comparison(Protocol):
@@ -46,8 +48,8 @@ class Comparison(Protocol):
     def measure(self, evidence: Evidence) -> Measured:
         """The value by the records."""
 
-    def show(self, value: float) -> str:
-        """The value in words, with its unit."""
+    def show(self, value: float, half: float | None = None) -> str:
+        """The value in words, with its unit and, where it is shown, its interval."""
 
 
 def in_print(name: str, what: str = "accuracy") -> float | None:
@@ -81,7 +83,8 @@ def _lost(records: Sequence[Record]) -> str:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A sum of best test accuracies with signs, in percentage points."""
+    """A sum of best test accuracies with signs, in percentage points: a mean over seeds where the
+    runs were repeated."""
 
     terms: tuple[tuple[int, str], ...]
 
@@ -99,17 +102,30 @@ class Accuracy:
         runs = [r for r in found if r is not None and r.epochs]
         if len(runs) < len(self.terms):
             return Measured(None)
-        final = _all_final(runs)
-        # Unfinished runs are compared over the epochs that all of them have.
-        until = None if final else _common(runs)
-        value = sum(
-            sign * 100 * float(np.nanmax(run.curve("test_accuracy")[:until]))
-            for (sign, _), run in zip(self.terms, runs, strict=True)
+        if not _all_final(runs):
+            # Unfinished runs are compared over the epochs that all of them have.
+            value = sum(
+                sign * 100 * float(np.nanmax(run.curve("test_accuracy")[: _common(runs)]))
+                for (sign, _), run in zip(self.terms, runs, strict=True)
+            )
+            return Measured(value, False, _lost(runs))
+        best = repeats.difference(evidence, self.terms)
+        notes = [_lost(runs)]
+        if best.half is not None:
+            # The best of many epochs lifts a restless curve more than a steady one.
+            at_last = repeats.difference(evidence, self.terms, repeats.last)
+            notes += [_seeds(best.seeds), f"at the last epoch {at_last}"]
+        apart = best.half is None or abs(best.value) > best.half
+        return Measured(
+            best.value, note="; ".join(filter(None, notes)), apart=apart, half=best.half
         )
-        return Measured(value, final, _lost(runs))
 
-    def show(self, value: float) -> str:
-        return f"{signed(value)} points"
+    def show(self, value: float, half: float | None = None) -> str:
+        return f"{repeats.Difference(value, half, 0)} points"
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' * (count > 1)}"
 
 
 def gain(better: str, worse: str) -> Accuracy:
@@ -138,7 +154,7 @@ class Loss:
         low, high = (float(r.curve("train_loss")[last]) for r in runs)
         return Measured(high - low, _all_final(runs), _lost(runs))
 
-    def show(self, value: float) -> str:
+    def show(self, value: float, half: float | None = None) -> str:
         return f"training loss lower by {value:.3g}"
 
 
@@ -158,15 +174,14 @@ def times_apart(ratio: float) -> bool:
 
 @dataclass(frozen=True)
 class Saving:
-    """Share that ``ours`` saves of what ``baseline`` spends on an epoch, 0 … 1; negative if more.
+    """Share that ``ours`` saves of the time that ``baseline`` takes for an epoch, 0 … 1; negative
+    if it takes more.
 
-    ``what`` is "seconds", "updates" or "gradient_evaluations". An epoch costs the same all along,
-    so that one epoch of each run is enough. Seconds are those of the median epoch; they are judged
-    only if both runs were timed on the same kind of machine and under the same sources, and their
-    ratio is told apart from 1 only outside :data:`TIMES_ALIKE`.
+    An epoch takes the same time all along, so that one epoch of each run is enough. The median
+    epochs are judged only if both runs were timed on the same kind of machine and under the same
+    sources, and their ratio is told apart from 1 only outside :data:`TIMES_ALIKE`.
     """
 
-    what: str
     ours: str
     baseline: str
 
@@ -174,8 +189,6 @@ class Saving:
         return self.ours, self.baseline
 
     def printed(self) -> float | None:
-        if self.what != "seconds":
-            return None
         ours, baseline = (in_print(n, "time") for n in self.names())
         return 1 - ours / baseline if ours is not None and baseline is not None else None
 
@@ -184,26 +197,21 @@ class Saving:
         runs = [r for r in found if r is not None and r.epochs]
         if len(runs) < 2:
             return Measured(None)
-        if self.what != "seconds":
-            spent = [float(r.curve(self.what)[-1]) / r.epochs for r in runs]
-            return Measured(1 - spent[0] / spent[1])
         if not same_machine(runs):
             return Measured(None, False, "timed on different machines", False)
         ratio = seconds_per_epoch(runs[0]) / seconds_per_epoch(runs[1])
         if len({r.body["environment"].get("code") for r in runs}) > 1:
-            note = "median epoch, timed under two versions of the sources"
-            return Measured(1 - ratio, False, note, False)
-        return Measured(1 - ratio, True, "median epoch", apart=times_apart(ratio))
+            return Measured(1 - ratio, False, "timed under two versions of the sources", False)
+        return Measured(1 - ratio, True, apart=times_apart(ratio))
 
-    def show(self, value: float) -> str:
-        unit = {"seconds": "time", "updates": "updates"}.get(self.what, "gradients")
-        return f"{1 - value:.2f} × the {unit}"
+    def show(self, value: float, half: float | None = None) -> str:
+        return f"{1 - value:.2f} × the time per epoch"
 
 
 @dataclass(frozen=True)
 class Earlier:
     """Share of ``x`` that ``ours`` saves until the training loss that both runs reach, or with
-    ``accuracy``, until the test accuracy that is the baseline's best."""
+    ``accuracy``, until the test accuracy that both reach."""
 
     ours: str
     baseline: str
@@ -220,27 +228,28 @@ class Earlier:
         runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs]
         if len(runs) < 2:
             return Measured(None)
-        final, ours, baseline = _all_final(runs), *runs
         if self.accuracy:
-            level = float(np.nanmax(baseline.curve("test_accuracy")))
-            spent = [first_reaching(r, level, self.x) for r in (ours, baseline)]
+            level = min(float(np.nanmax(r.curve("test_accuracy"))) for r in runs)
+            spent = [first_reaching(r, level, self.x) for r in runs]
         else:
             level = max(float(np.nanmin(r.curve("train_loss"))) for r in runs)
-            spent = [_first_below(r, level, self.x) for r in (ours, baseline)]
-        if not math.isfinite(spent[0]):
-            return Measured(-math.inf, final)
-        return Measured(1 - spent[0] / spent[1], final)
+            spent = [_first_below(r, level, self.x) for r in runs]
+        return Measured(1 - spent[0] / spent[1], _all_final(runs), _lost(runs))
 
-    def show(self, value: float) -> str:
+    def show(self, value: float, half: float | None = None) -> str:
         unit = {"epoch": "epochs", "updates": "updates"}.get(self.x, "gradients")
-        if not math.isfinite(value):
-            return "never gets there"
         return f"{1 - value:.2f} × the {unit}"
 
 
 def _first_below(record: Record, level: float, x: str) -> float:
     there = np.flatnonzero(record.curve("train_loss") <= level)
     return float(record.curve(x)[there[0]]) if there.size else math.inf
+
+
+def _log_climb(record: Record, until: int | None = None) -> float:
+    """log2 of all that the epochs' mean training losses rise by; NaN if they never do."""
+    rises = float(np.clip(np.diff(record.curve("train_loss")[:until]), 0, None).sum())
+    return math.log2(rises) if rises else math.nan
 
 
 @dataclass(frozen=True)
@@ -260,13 +269,16 @@ class Swing:
         runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs > 1]
         if len(runs) < 2:
             return Measured(None)
-        until = _common(runs)
-        rises = [
-            float(np.clip(np.diff(r.curve("train_loss")[:until]), 0, None).sum()) for r in runs
-        ]
-        if not all(rises):
+        rises = [_log_climb(r, _common(runs)) for r in runs]
+        if any(map(math.isnan, rises)):
             return Measured(None, note="a loss that never rises")
-        return Measured(math.log2(rises[0] / rises[1]), _all_final(runs))
+        if not _all_final(runs):
+            return Measured(rises[0] - rises[1], False)
+        terms = (1, self.rough), (-1, self.smooth)
+        found = repeats.difference(evidence, terms, _log_climb)
+        apart = found.half is None or abs(found.value) > found.half
+        note = "" if found.half is None else _seeds(found.seeds)
+        return Measured(found.value, note=note, apart=apart)
 
-    def show(self, value: float) -> str:
+    def show(self, value: float, half: float | None = None) -> str:
         return f"{2**value:.1f} × as much climbing back"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fwrnn_core import fairness
-from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison
-from fwrnn_core.claims.rules import NEAR_ONE, Rule, learned, pending
+from fwrnn_core.claims.comparisons import TIMES_ALIKE
+from fwrnn_core.claims.curve_rules import learned
+from fwrnn_core.claims.rules import NEAR_ONE, Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
@@ -33,7 +34,7 @@ class Interval:
     words: ClassVar[str] = (
         "accuracies are compared seed by seed, with a 95 % interval (± is half its width): a claim "
         "*holds* if the whole interval of the mean difference has the claimed sign, *does not "
-        "hold* if all of it has the other, and else the methods are *not told apart*"
+        "hold* if all of it has the other, and is otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -60,22 +61,22 @@ class Interval:
 
 @dataclass(frozen=True)
 class Sized(Interval):
-    """A claim that names the size of a difference, in points: that of ``claimed`` in print."""
+    """A claim that names the size of a difference on data other than that of the fair runs:
+    ``unlike`` says in what they differ."""
 
-    claimed: Comparison
+    unlike: str
     name: ClassVar[str] = "sized interval"
     words: ClassVar[str] = (
-        "a claim that *names a size* holds under fair conditions only if the interval reaches it: "
-        "*in part* if the interval has the claimed sign and stays below the size, and else as any "
-        "other difference"
+        "a claim that *names a size* on data other than that of the fair runs can hold there *in "
+        "part* at most, by its sign"
     )
 
     def judge(self, evidence: Evidence) -> Finding:
-        finding, size = super().judge(evidence), self.claimed.printed()
-        assert size is not None, self.claimed
-        if finding.verdict is Verdict.HOLDS and self.test(evidence).high < size:
-            return Finding(finding.text, Verdict.PARTLY)
-        return finding
+        finding = super().judge(evidence)
+        holds = finding.verdict is Verdict.HOLDS
+        return Finding(
+            f"{finding.text} ({self.unlike})", Verdict.PARTLY if holds else finding.verdict
+        )
 
 
 def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
@@ -96,7 +97,7 @@ class EveryInterval:
     name: ClassVar[str] = "every interval"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons *holds* if every interval has the claimed "
-        "sign, *does not hold* as soon as one has the other, and else is *not told apart*"
+        "sign, *does not hold* as soon as one has the other, and is otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ class EveryInterval:
         judged = [v for v in found if not v.open]
         counts = {
             "hold": judged.count(Verdict.HOLDS),
-            "not told apart": judged.count(Verdict.UNDECIDED),
+            "undecided": judged.count(Verdict.UNDECIDED),
             "the other way": judged.count(Verdict.FAILS),
             "not comparable": judged.count(Verdict.INCOMPARABLE),
         }
@@ -137,7 +138,7 @@ class MostIntervals(EveryInterval):
     words: ClassVar[str] = (
         "*often* under fair conditions means that more than half of the intervals have the claimed "
         "sign: then it *holds*, *in part* if some have, *does not hold* if none has and one has "
-        "the other, and else is *not told apart*"
+        "the other, and is otherwise *undecided*"
     )
 
     def judge(self, evidence: Evidence) -> Finding:
@@ -165,7 +166,7 @@ class Cost:
     name: ClassVar[str] = "cost"
     words: ClassVar[str] = (
         "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
-        "every seed, *not* if with no seed, and else the methods are *not told apart*; for each "
+        "every seed, *not* if with no seed, and otherwise *undecided*; for each "
         f"seed, too, {NEAR_ONE}"
     )
 
@@ -200,7 +201,7 @@ class Sooner(Cost):
     words: ClassVar[str] = (
         "*fewer epochs* under fair conditions are counted to 90 % test accuracy: the claim "
         "*holds* if they are fewer with every seed, *does not hold* if with no seed they are, "
-        "and else the methods are *not told apart*"
+        "and is otherwise *undecided*"
     )
 
 
@@ -214,7 +215,7 @@ def first_in(
     >>> first_in({1: 2.0, 2: 3.0}, {1: 4.0, 2: math.inf})
     ('first with 2 of 2 seeds', <Verdict.HOLDS: 'reproduced'>)
     >>> first_in({1: 2.0, 2: 3.9}, {1: 4.0, 2: 4.0}, TIMES_ALIKE)
-    ('first with 1 of 2 seeds, 1 not told apart', <Verdict.UNDECIDED: 'not told apart'>)
+    ('first with 1 of 2 seeds, equal with 1', <Verdict.UNDECIDED: 'undecided'>)
     """
     seeds = set(ours) & set(baseline)
     if not seeds:
@@ -222,12 +223,15 @@ def first_in(
     if all(math.isinf(ours[s]) and math.isinf(baseline[s]) for s in seeds):
         return "neither gets there", Verdict.UNDECIDED
     there = [s for s in seeds if math.isfinite(ours[s]) or math.isfinite(baseline[s])]
+    neither = len(seeds) - len(there)
     ratios = [ours[s] / baseline[s] for s in there]
     won, lost = sum(r < tie[0] for r in ratios), sum(r > tie[1] for r in ratios)
     close = len(ratios) - won - lost
     text = f"first with {won} of {len(seeds)} seeds"
     if close:
-        text += f", {close} not told apart"
+        text += f", equal with {close}"
+    if neither:
+        text += f", neither gets there with {neither}"
     if won == len(seeds):
         return text, Verdict.HOLDS
     return text, Verdict.FAILS if lost == len(seeds) else Verdict.UNDECIDED
@@ -240,7 +244,7 @@ class TunedAdding:
     name: ClassVar[str] = "tuned adding"
     words: ClassVar[str] = (
         "with tuned learning rates the claim on the Adding task *holds* if both K = 1 and K = 10 "
-        "learn it with more seeds than Adam, *in part* if one does, and else *does not hold*"
+        "learn it with more seeds than Adam, *in part* if one does, and otherwise *does not hold*"
     )
 
     def names(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fwrnn_core.claims.rules import Rule
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments.published import repeats
 from fwrnn_core.reports.names import unbroken
 
 # Verdicts that are verbs, after a number above one.
@@ -41,6 +42,31 @@ class Row:
             parts.append(f"{start}**{FAIR[self.fair.verdict]}**")
         return "; ".join(parts) or self.claim.settled
 
+    @property
+    def cells(self) -> tuple[str, str]:
+        """Verdict and evidence under each protocol, as Markdown; a dash where it has no such rule,
+        and in the first the verdict on a claim that no run can decide."""
+        if self.published is None and self.fair is None:
+            return self.claim.settled, "–"
+        return _cell(self.published, {v: v.value for v in Verdict}), _cell(self.fair, FAIR)
+
+
+# So that the eye finds a verdict before it reads it; the word stands beside it.
+_SIGNS = {
+    Verdict.HOLDS: "✓",
+    Verdict.PARTLY: "◐",
+    Verdict.FAILS: "✗",
+    Verdict.UNDECIDED: "≈",
+}
+
+
+def _cell(finding: Finding | None, words: dict[Verdict, str]) -> str:
+    if finding is None:
+        return "–"
+    sign = _SIGNS.get(finding.verdict, "")
+    verdict = f"{sign} **{words[finding.verdict]}**".strip()
+    return verdict if finding.text in ("", "–") else f"{verdict}: {finding.text}"
+
 
 def examine(claim: Claim | str, evidence: Evidence | None = None) -> Row:
     """Hold a claim, or the one of that key, against the records.
@@ -64,22 +90,22 @@ def examine_all(claims: Iterable[Claim] = CLAIMS, evidence: Evidence | None = No
 
 
 def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
-    """Claim, verdict and the three kinds of evidence: a MyST table with links to the pages.
+    """Claims, what the paper prints, verdict and evidence under each protocol: a MyST table with
+    links to the pages.
 
     It stands in a division of the class ``claims``, for the style sheet.
     ``numbers`` puts each claim's place in :data:`CLAIMS` in front, as in :func:`sources`; ``here``
     is the page that the table stands on, which it need not link to.
     """
-    header = ["Claim", "Verdict", "In print", "Re-run, published settings", "Fair conditions"]
+    header = ["Claim", "Paper", "Same settings as the paper", "Fair conditions"]
     lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in rows:
         claim = row.claim
         link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
         if claim.page == here:
             link = claim.where
-        evidence = [f.text if f is not None else "–" for f in (row.published, row.fair)]
         start = f"{_number(claim)}. " if numbers else ""
-        cells = [f"{start}{claim.text} ({link})", row.verdict, claim.printed(), *evidence]
+        cells = [f"{start}{claim.text} ({link})", claim.printed(), *row.cells]
         lines.append(unbroken(f"| {' | '.join(cells)} |"))
     return "\n".join([*lines, "````"])
 
@@ -140,9 +166,10 @@ def sources(rows: Sequence[Row], evidence: Evidence) -> str:
         for rule in (row.claim.published, row.claim.fair):
             if rule is None:
                 continue
-            coverage = evidence.coverage(rule.names())
+            names = [run for name in rule.names() for run in repeats(name)]
+            coverage = evidence.coverage(names)
             there = len(coverage) - len(coverage.names("missing"))
-            shown = ", ".join(f"`{pattern}`" for pattern in _short(rule.names()))
+            shown = ", ".join(f"`{pattern}`" for pattern in _short(names))
             lines.append(f"| {_number(row.claim)} | {shown} | {there} of {len(coverage)} |")
     return "\n".join(lines)
 

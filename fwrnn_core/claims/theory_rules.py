@@ -38,7 +38,7 @@ class Angle:
     words: ClassVar[str] = (
         f"two directions are *very similar* if the angle between them is below {SIMILAR}° on "
         f"average and never beyond {UPHILL}°: then *reproduced*, *partly* if below {UPHILL}° on "
-        "average, *not reproduced* else"
+        "average, otherwise *not reproduced*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class Assumption:
     name: ClassVar[str] = "assumption"
     words: ClassVar[str] = (
         "an assumption about all t is *reproduced* if it held at every measured point of every "
-        "audited run, *partly* if at more than half of all these points, *not reproduced* else"
+        "audited run, *partly* if at more than half of all these points, otherwise *not reproduced*"
     )
 
     def names(self) -> tuple[str, ...]:

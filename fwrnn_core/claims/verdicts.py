@@ -12,7 +12,7 @@ class Verdict(Enum):
     HOLDS = "reproduced"
     PARTLY = "partly"
     FAILS = "not reproduced"
-    UNDECIDED = "not told apart"
+    UNDECIDED = "undecided"
     INCOMPARABLE = "not comparable"
     OPEN = "not run yet"
     UNFINISHED = "not finished"
@@ -27,7 +27,7 @@ FAIR = {
     Verdict.HOLDS: "holds",
     Verdict.PARTLY: "holds in part",
     Verdict.FAILS: "does not hold",
-    Verdict.UNDECIDED: "not told apart",
+    Verdict.UNDECIDED: "undecided",
     Verdict.INCOMPARABLE: "not comparable",
     Verdict.OPEN: "not run yet",
     Verdict.UNFINISHED: "not finished",

@@ -101,16 +101,16 @@ def overall(verdicts: Sequence[str]) -> str:
 
     >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not finished"])
     ('partly reproduced', 'open until its runs are complete')
-    >>> overall(["reproduced", "not told apart"]), overall(["not run yet", "not run yet"])
+    >>> overall(["reproduced", "undecided"]), overall(["not run yet", "not run yet"])
     ('reproduced', 'not run yet')
     """
-    found = set(verdicts) - {"not told apart", "not comparable"}
+    found = set(verdicts) - {"undecided", "not comparable"}
     if found == {"not run yet"}:
         return "not run yet"
     if not found <= {"reproduced", "partly", "not reproduced"}:
         return "open until its runs are complete"
     if not found:
-        return "not told apart"
+        return "undecided"
     return found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"
 
 

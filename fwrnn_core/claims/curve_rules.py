@@ -1,0 +1,162 @@
+"""Rules for claims that are read off whole curves: what is learned, what is stuck, who is first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fwrnn_core.claims import repeats
+from fwrnn_core.claims.rules import pending
+from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.fairness import first_reaching
+from fwrnn_core.reports import LABELS, published
+from fwrnn_core.training import Record
+
+# Always answering 1 to the Adding task has an error of 1/6, the variance of a sum of two uniforms.
+ADDING_LEARNED = 1 / 12
+
+
+def learned(record: Record) -> float:
+    """Gradients until an epoch's mean training loss shows that the Adding task was learned; inf."""
+    there = np.flatnonzero(record.curve("train_loss") < ADDING_LEARNED)
+    return float(record.curve("gradient_evaluations")[there[0]]) if there.size else float("inf")
+
+
+@dataclass(frozen=True)
+class Learns:
+    """Adding: ours converges and the baseline does not."""
+
+    ours: tuple[str, ...]
+    baseline: str
+    name: ClassVar[str] = "learns"
+    words: ClassVar[str] = (
+        "a run has *learned* the Adding task once the mean training loss of an epoch is below half "
+        "of 1/6, the error of always answering 1. The claim has three parts: Adam never learns, "
+        "every K learns, every K learns before Adam. *Reproduced* if all hold, *not reproduced* "
+        "if none does even for one K, otherwise *partly*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return *self.ours, self.baseline
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        runs = {n: r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs}
+        spent = {n: learned(r) for n, r in runs.items()}
+        shown = ", ".join(_after(spent[n], run) for n, run in runs.items())
+        text = f"learned after {shown}" if shown else ""
+        if len(runs) < len(self.names()) or any(r.status == "partial" for r in runs.values()):
+            return pending(evidence, self.names(), text)
+        adam, ours = spent[self.baseline], [spent[n] for n in self.ours]
+        parts = [np.isinf(adam), *np.isfinite(ours), *(n < adam for n in ours)]
+        whole = {len(parts): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(sum(map(bool, parts)), Verdict.PARTLY))
+
+
+def _after(gradients: float, record: Record) -> str:
+    slug = record.name.rpartition("/")[2]
+    method = LABELS.get(slug, slug).removeprefix("Frank-Wolfe, ")
+    if np.isfinite(gradients):
+        return f"{gradients / 1000:,.0f} k gradients ({method})"
+    return f"never ({method}, error {record.curve('train_loss')[-1]:.3f})"
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A baseline that does not converge."""
+
+    runs: tuple[str, ...]
+    name: ClassVar[str] = "stuck"
+    words: ClassVar[str] = (
+        "*no or very slow convergence* means a training loss that ends above half of ln 10, that "
+        "of guessing: *reproduced* if so in every run, *partly* in some, *not reproduced* in none"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return self.runs
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [r for n in self.runs if (r := evidence.record(n)) is not None and r.epochs]
+        ends = [float(r.curve("train_loss")[-1]) for r in found]
+        text = f"training loss {' and '.join(f'{v:.2f}' for v in ends)}" if ends else ""
+        if len(found) < len(self.runs) or any(r.status == "partial" for r in found):
+            return pending(evidence, self.runs, text)
+        stuck = sum(v > np.log(10) / 2 for v in ends)
+        whole = {len(ends): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(stuck, Verdict.PARTLY))
+
+
+def literature() -> tuple[float, int]:
+    """The baseline from the literature that the paper quotes on HAR-2: accuracy, from 0 to 1, and
+    the epochs that it takes at least."""
+    quoted = published()["fig6"]["literature"]
+    return quoted["accuracy"] / 100, quoted["epochs_at_least"]
+
+
+@dataclass(frozen=True)
+class Overtakes:
+    """The accuracy of a baseline, passed within fewer epochs, with every seed there is."""
+
+    ours: str
+    baseline: str
+    name: ClassVar[str] = "overtakes"
+    words: ClassVar[str] = (
+        "*the baseline* that is passed within fewer epochs can be the accuracy that the paper has "
+        "just quoted from the literature, or the best of Adam in the same settings with the same "
+        "seed: *reproduced* if both are reached in fewer epochs than they took with every seed, "
+        "*partly* if one of them is, *not reproduced* if neither is with any seed, and otherwise "
+        "*undecided*"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return self.ours, self.baseline
+
+    def printed(self) -> str:
+        level, epochs = literature()
+        return f"in fewer than {epochs} epochs to {100 * level:.2f} %"
+
+    def judge(self, evidence: Evidence) -> Finding:
+        ours, theirs = (repeats.by_seed(evidence, n) for n in self.names())
+        seeds = sorted(set(ours) & set(theirs))
+        if not seeds:
+            return pending(evidence, self.names())
+        level, limit = literature()
+        quoted = [first_reaching(ours[s], level, "epoch") for s in seeds]
+        counts = [
+            sum(epoch < limit for epoch in quoted),
+            sum(_sooner(ours[s], theirs[s]) for s in seeds),
+        ]
+        text = (
+            f"{100 * level:.2f} % with {counts[0]} of {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+            f"{_when(quoted)}; Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
+        )
+        none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
+        return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])
+
+
+def _sooner(ours: Record, baseline: Record) -> bool:
+    """Whether a run reaches the best test accuracy of another in fewer epochs than that took."""
+    best = float(np.nanmax(baseline.curve("test_accuracy")))
+    return first_reaching(ours, best, "epoch") < first_reaching(baseline, best, "epoch")
+
+
+def _when(epochs: Sequence[float]) -> str:
+    """The epochs, or how far those that are finite reach, in brackets.
+
+    >>> _when([3.0, math.inf]), _when([3.0, 5.0])
+    (' (epoch 3)', ' (epochs 3 to 5)')
+    """
+    there = sorted({f"{epoch:.0f}" for epoch in epochs if math.isfinite(epoch)}, key=int)
+    if len(there) < 2:
+        return f" (epoch {there[0]})" if there else ""
+    return f" (epochs {there[0]} to {there[-1]})"

@@ -1,0 +1,87 @@
+"""How far a seed alone moves an accuracy: published runs that were repeated with other seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import published
+from fwrnn_core.fairness import from_zero, signed
+from fwrnn_core.training import Record
+
+Reading = Callable[[Record], float]
+Terms = Sequence[tuple[int, str]]  # sign, name of a published run
+
+_ENOUGH = 3  # seeds from which a difference has an interval of its own
+
+
+def best(record: Record) -> float:
+    """Best test accuracy over the epochs, in per cent."""
+    return 100 * float(np.nanmax(record.curve("test_accuracy")))
+
+
+def last(record: Record) -> float:
+    """Test accuracy after the last epoch, in per cent."""
+    return 100 * float(record.curve("test_accuracy")[-1])
+
+
+class Difference(NamedTuple):
+    """A sum of accuracies with signs, in points: its mean over ``seeds`` and half the width of its
+    95 % interval, None where nothing was repeated that could tell."""
+
+    value: float
+    half: float | None
+    seeds: int
+
+    def __str__(self) -> str:
+        width = "" if self.half is None else f" ± {self.half:.2f}"
+        return f"{signed(self.value)}{width}"
+
+
+def by_seed(evidence: Evidence, name: str) -> dict[int, Record]:
+    """The finished runs of a published setting, by seed."""
+    runs = (evidence.record(n) for n in published.repeats(name))
+    return {r.config.seed: r for r in runs if r is not None and r.epochs and r.status != "partial"}
+
+
+def difference(evidence: Evidence, terms: Terms, what: Reading = best) -> Difference:
+    """The terms added up over the seeds that all of them have, which must be one at least.
+
+    The interval is that of the paired t-test from three seeds on. With fewer it rests on the
+    deviation of a single run, pooled over the repeated rows of the same table.
+    """
+    runs = [by_seed(evidence, name) for _, name in terms]
+    seeds = sorted(set.intersection(*map(set, runs)))
+    sums = [sum(s * what(of[n]) for (s, _), of in zip(terms, runs, strict=True)) for n in seeds]
+    if len(seeds) >= _ENOUGH:
+        test = from_zero(sums)
+        return Difference(test.difference, (test.high - test.low) / 2, test.n)
+    return Difference(
+        float(np.mean(sums)), _stand_in(evidence, terms, len(seeds), what), len(seeds)
+    )
+
+
+def _stand_in(evidence: Evidence, terms: Terms, seeds: int, what: Reading) -> float | None:
+    from scipy.stats import t
+
+    found = [deviation(evidence, name.partition("/")[0], what) for _, name in terms]
+    if any(not freedom for _, freedom in found):
+        return None
+    variance = sum(d**2 for d, _ in found) / seeds
+    return float(t.ppf(0.975, min(freedom for _, freedom in found))) * math.sqrt(variance)
+
+
+def deviation(evidence: Evidence, task: str, what: Reading = best) -> tuple[float, int]:
+    """Standard deviation of one run over seeds in points, pooled over the repeated rows of a task,
+    and its degrees of freedom; (nan, 0) where no row was repeated."""
+    squares, freedom = 0.0, 0
+    for row in published.REPEATED:
+        values = [what(r) for r in by_seed(evidence, f"{task}/published/{row}").values()]
+        if len(values) > 1:
+            squares += float(np.var(values, ddof=1)) * (len(values) - 1)
+            freedom += len(values) - 1
+    return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
