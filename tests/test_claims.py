@@ -491,6 +491,18 @@ def test_a_difference_of_differences_says_which_it_is():
     assert text == "gain on clean data less gain on noisy data: +0.00 ± 0.00 points, 3 seeds"
 
 
+def test_fair_intervals_are_corrected_for_their_number():
+    assert claims.corrected(Evidence()) == ""
+    finish("adam", [90, 91, 92, 93, 94])
+    finish("fw-k5", [92, 92, 94, 95, 96])
+    finish("fw-k1", [91, 93, 90, 95, 91])
+    said = claims.corrected(Evidence())
+    assert said.startswith("Of the 2 differences behind the fair column, 1 has an interval")
+    assert said.endswith("(Holm), 1 of them still would.")
+    finish("fw-k5", [92.2, 91.1, 92.3, 94.5, 94.8])
+    assert claims.corrected(Evidence()).endswith("none of them still would.")
+
+
 def test_an_unknown_claim_names_the_nearest():
     with pytest.raises(ConfigError, match="'har2-clip'"):
         claims.examine("har-clip")

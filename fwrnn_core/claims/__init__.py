@@ -14,6 +14,7 @@ from fwrnn_core.claims.claim import PARTS, Claim
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.report import (
     Row,
+    corrected,
     examine,
     examine_all,
     rules_in_words,
@@ -31,6 +32,7 @@ __all__ = [
     "Finding",
     "Row",
     "Verdict",
+    "corrected",
     "examine",
     "examine_all",
     "rules_in_words",

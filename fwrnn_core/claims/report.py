@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fwrnn_core.claims import fair
 from fwrnn_core.claims.claim import Claim
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
@@ -13,6 +14,7 @@ from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.published import repeats
+from fwrnn_core.fairness import holm
 from fwrnn_core.reports.names import unbroken
 
 # Verdicts that are verbs, after a number above one.
@@ -142,6 +144,29 @@ def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
         if counts[v] and not v.open
     ]
     return ", ".join([*judged, f"{waiting} cannot be judged yet"] if waiting else judged)
+
+
+def corrected(evidence: Evidence, claims: Iterable[Claim] = CLAIMS) -> str:
+    """What is left of the fair intervals once they are corrected for their number (Holm), in one
+    sentence; empty before any can be judged."""
+    found: dict[tuple[fair.Term, ...], fair.Interval] = {}
+    for claim in claims:
+        rule = claim.fair
+        parts = rule.intervals if isinstance(rule, fair.EveryInterval) else (rule,)
+        found |= {p.terms: p for p in parts if isinstance(p, fair.Interval)}
+    judged = [i for i in found.values() if not i.judge(evidence).verdict.open]
+    tests = [i.test(evidence) for i in judged]
+    if not tests:
+        return ""
+    alone = sum(t.side != 0 for t in tests)
+    kept = sum(
+        t.side != 0 and p < 0.05 for t, p in zip(tests, holm([t.p for t in tests]), strict=True)
+    )
+    return (
+        f"Of the {len(tests)} differences behind the fair column, {alone} "
+        f"{'has' if alone == 1 else 'have'} an interval that leaves zero out; corrected for "
+        f"their number (Holm), {kept or 'none'} of them still would."
+    )
 
 
 def rules_in_words(claims: Iterable[Claim] = CLAIMS) -> str:
