@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured
@@ -183,15 +183,17 @@ class Within:
 
 @dataclass(frozen=True)
 class Every:
-    """A claim about all of several comparisons: one that goes the other way is enough."""
+    """A claim about all of several comparisons: one that goes the other way is enough. ``what``
+    says what is compared, where a mere count would not."""
 
     comparisons: tuple[Comparison, ...]
+    what: str = field(default="", kw_only=True)
     name: ClassVar[str] = "every"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons is *reproduced* if every one has the claimed "
         "sign, and *not reproduced* as soon as one finished comparison has the other. "
-        f"{NEAR_ONE.capitalize()}, nor is {BY_CHANCE}: such a one decides neither, and leaves the "
-        "claim *undecided* once the others have the claimed sign"
+        f"A ratio of times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} and {BY_CHANCE} decide "
+        "neither, and leave the claim *undecided* once the others have the claimed sign"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -229,7 +231,8 @@ class Every:
                 counts.append(f"{good} of {len(there)}{words} comparisons in favour")
                 if close := sum(not m.apart for m in there):
                     counts[-1] += f", {close} undecided"
-        return "; ".join(counts)
+        text = "; ".join(counts)
+        return f"{self.what}: {text}" if self.what and text else text
 
 
 @dataclass(frozen=True)
