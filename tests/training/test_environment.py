@@ -1,0 +1,55 @@
+"""Where a run was made: the sources and the commit that a record names."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import fwrnn_core
+from fwrnn_core.training import environment
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of a few files in place of ours."""
+    root = tmp_path / "package"
+    names = "data/a.py models/kernels/b.c models/kernels/b.h optim/c.py training/loop.py"
+    for name in [*names.split(), "training/session.py", "theory/d.py", "optim/e.md", "__init__.py"]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("one\n")
+    monkeypatch.setattr(fwrnn_core, "__file__", str(root / "__init__.py"))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("data/a.py", True),
+        ("models/kernels/b.c", True),
+        ("models/kernels/b.h", True),
+        ("optim/c.py", True),
+        ("training/loop.py", True),
+        ("training/session.py", False),
+        ("theory/d.py", False),
+        ("optim/e.md", False),
+    ],
+)
+def test_the_digest_is_of_all_sources_that_change_numbers(package: Path, name: str, counts: bool):
+    digest = environment.code_digest.__wrapped__
+    before = digest()
+    (package / name).write_text("two\n")
+    assert (digest() != before) == counts
+
+
+def test_a_changed_package_is_marked_behind_its_commit(package: Path):
+    commit = environment._commit.__wrapped__
+    git = ["git", "-C", str(package), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *command], check=True)
+    clean = commit()
+    assert clean is not None
+    assert len(clean) == 12
+    (package / "optim/c.py").write_text("two\n")
+    assert commit() == clean + "+"
