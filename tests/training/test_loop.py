@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
 import torch
-from helpers import small
+from helpers import ADDING, small
 
+from fwrnn_core.data import Dataset
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, Run, train
 from fwrnn_core.training.build import count_correct, derive_seed
 
@@ -118,3 +121,61 @@ def test_training_learns():
 def test_streams_and_positions_have_seeds_of_their_own():
     places = itertools.product((0, 1), ("order", "noise"), range(50))
     assert len({derive_seed(*place) for place in places}) == 200
+
+
+def test_train_loss_is_the_mean_over_the_epoch_s_own_examples():
+    run = Run(small(batch_size=50), "cpu")
+    for epoch in range(2):
+        losses = [run.step() for _ in range(run.minibatches)]
+        run.finish_epoch()
+        # The last minibatch has 10 of the 160 examples.
+        mean = sum(n * loss for n, loss in zip((50, 50, 50, 10), losses, strict=True)) / 160
+        assert run.curves["train_loss"][epoch] == pytest.approx(mean)
+
+
+def test_thinning_expects_updates_and_not_minibatches():
+    # 1500 minibatches with K = 3 are 500 updates, which need no thinning.
+    record = train(small(epochs=300), store=False, progress=False, stop_after=1)
+    assert record.body["losses"]["update"] == [1]
+
+
+def test_a_training_subset_is_drawn_with_the_run_s_seed_and_keeps_the_data_s_order():
+    whole = Run(small(), "cpu").data.y_train.tolist()
+    limited = dataclasses.replace(ADDING, train_limit=40)
+    first, again, other = (
+        Run(small(data=limited, seed=seed), "cpu").data.y_train.tolist() for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert len(first) == 40
+    assert first == [y for y in whole if y in first]
+    with pytest.raises(ConfigError, match="train_limit = 161 exceeds the 160"):
+        Run(small(data=dataclasses.replace(ADDING, train_limit=161)), "cpu")
+
+
+def test_the_run_s_seed_decides_who_is_held_out():
+    held = dataclasses.replace(ADDING, validation=0.25)
+    first, again, other = (
+        Run(small(data=held, seed=seed), "cpu").validation.y_test.tolist() for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_no_two_minibatches_share_their_noise_or_their_dropout(monkeypatch):
+    """A draw that repeats every epoch would be learned by heart, and every run would still resume
+    bit for bit."""
+    seeds: dict[str, list[int]] = {"train": [], "test": [], "dropout": []}
+    batch, gradients = Dataset.batch, Run._gradients
+
+    def noisy(self, split, index, generator=None):
+        seeds[split].append(generator.initial_seed())
+        return batch(self, split, index, generator)
+
+    def dropping(self, x, y):
+        seeds["dropout"].append(torch.initial_seed())
+        return gradients(self, x, y)
+
+    monkeypatch.setattr(Dataset, "batch", noisy)
+    monkeypatch.setattr(Run, "_gradients", dropping)
+    train(small(epochs=3), store=False, progress=False)
+    assert [len(drawn) for drawn in seeds.values()] == [15, 3, 15]
+    assert len({seed for drawn in seeds.values() for seed in drawn}) == 33
