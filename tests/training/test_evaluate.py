@@ -9,6 +9,7 @@ from torch import nn
 
 from fwrnn_core.data import load
 from fwrnn_core.training import ModelConfig, Run, RunConfig
+from fwrnn_core.training.build import generator
 from fwrnn_core.training.evaluate import evaluate
 
 CPU = torch.device("cpu")
@@ -75,3 +76,12 @@ def test_an_epoch_that_ends_in_mid_loop_is_tested_where_asked(where: str):
     expected = anchor if where == "anchor" else here
     assert run.curves["test_loss"][0] == pytest.approx(expected, rel=1e-8)
     assert all(torch.equal(a, b) for a, b in zip(displaced, run.model.parameters(), strict=True))
+
+
+def test_the_published_way_shuffles_and_gives_a_short_minibatch_the_weight_of_a_full_one():
+    data, config = load("adding", **ADDING.options), small(evaluation="published-code")
+    for epoch in range(2):
+        order = torch.randperm(40, generator=generator(config.seed, "test-order", epoch))
+        parts = [float(((0.7 - data.y_test[rows]) ** 2).mean()) for rows in order.split(32)]
+        loss, _ = evaluate(Constant(), data, config, epoch, CPU)
+        assert loss == pytest.approx(sum(parts) / 2, rel=1e-6)
