@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -389,3 +390,37 @@ def test_a_test_loss_that_overflows_is_none():
     record = train(huge, progress=False)
     assert (record.status, record.body["curves"]["test_loss"]) == ("complete", [None])
     assert train(huge, progress=False).body == record.body
+
+
+def test_the_clock_of_a_resumed_run_goes_on():
+    first = Run(small(), "cpu")
+    first.advance(1, progress=False)
+    resumed = Run(small(), "cpu")
+    resumed.load_state_dict({**first.state_dict(), "clock": 1000.0})
+    resumed.advance(2, progress=False)
+    assert resumed.seconds[1] > 1000
+
+
+def test_ctrl_c_is_the_caller_s_again_when_a_run_is_over():
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in numbers]
+    train(small(epochs=1), progress=False)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+class Program:
+    """What unpickling would run."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    path, trace = tmp_path / "x.ckpt", tmp_path / "trace"
+    checkpoint.save(path, "x", {"counters": Program(trace)})
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.load(path, "x")
+    assert not trace.exists()
