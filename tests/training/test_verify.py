@@ -90,3 +90,13 @@ def test_the_survey_names_every_state():
         "s/busy": "running",
         "s/own": "complete",
     }
+
+
+def test_the_record_s_number_of_threads_is_taken(record):
+    other = changed(record, ["environment", "threads"], 2)
+    assert verify(other, progress=False).circumstances == []
+
+
+def test_other_data_are_a_circumstance(record):
+    other = changed(record, ["data", "fingerprint"], "0" * 64)
+    assert verify(other, progress=False).circumstances == ["data"]
