@@ -567,3 +567,25 @@ def test_fused_step_equals_a_step_for_every_tensor(norm: Any, backend: str) -> N
         results.append(params)
     for p, q in zip(*results, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
+
+
+def test_maximizing_leaves_the_gradient_as_it_was() -> None:
+    """``p.grad`` is the caller's, who may log it or go on adding to it."""
+    w = parameter(1.0, 2.0)
+    opt = FrankWolfe([w], inner_steps=2, maximize=True)
+    for _ in range(2):
+        w.grad = torch.tensor([3.0, -4.0], dtype=torch.float64)
+        opt.step()
+        assert w.grad.tolist() == [3.0, -4.0]
+
+
+def test_one_ball_around_all_has_one_k_and_one_radius_also_when_they_are_changed_later() -> None:
+    a, b = parameter(1.0), parameter(1.0)
+    with pytest.raises(ConfigError, match="one ball around all parameters"):
+        FrankWolfe([{"params": [a]}, {"params": [b], "inner_steps": 3}], scope="global")
+    opt = FrankWolfe([{"params": [a]}, {"params": [b]}], radius=0.1, inner_steps=2, scope="global")
+    walk(opt, [{a: [1.0], b: [1.0]}])
+    opt.param_groups[1]["radius"] = 0.5
+    walk(opt, [{a: [1.0], b: [1.0]}])  # a ball does not change while one walks in it
+    with pytest.raises(ConfigError, match="one ball around all parameters"):
+        walk(opt, [{a: [1.0], b: [1.0]}])
