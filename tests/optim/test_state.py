@@ -319,3 +319,36 @@ def test_the_state_holds_two_buffers_of_the_parameters_size(trajectory: str) -> 
     for p in model.parameters():
         held = [x for x in opt.state[p].values() if isinstance(x, torch.Tensor)]
         assert sum(x.numel() for x in held) == 2 * p.numel()
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_tells_all_that_the_original_does(way: Any) -> None:
+    model, opt = make(inner_steps=2, nonfinite="skip", track="gap")
+    train(model, opt, 0, 2)
+    for p in model.parameters():
+        p.grad = torch.full_like(p, math.nan)
+    opt.step()
+    assert opt.diagnostics()["skipped"] == 1
+    assert repr(way(opt).diagnostics()) == repr(opt.diagnostics())
+
+
+def test_a_mid_loop_state_of_another_solver_is_refused() -> None:
+    model, opt = make(inner_steps=4)
+    train(model, opt, 0, 6)
+    _, other = make(inner_steps=4, solver="projected-gradient")
+    with pytest.raises(ConfigError, match=r"solver = 'VertexSteps'.*'ProjectedGradient'"):
+        other.load_state_dict(opt.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_after_the_state_was_cleared_the_walk_is_kept_in_the_new_one(dtype: torch.dtype) -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=dtype))
+    opt = FrankWolfe([w], lr=1.0, inner_steps=3, outer=None)
+    for step in range(5):
+        if step == 3:
+            opt.state.clear()
+        w.grad = torch.tensor([1.0, 0.0], dtype=dtype)
+        opt.step()
+    assert w.tolist() == [-2.0, 0.0]
+    with opt.anchored():
+        assert w.tolist() == [-1.0, 0.0]
