@@ -171,3 +171,44 @@ def test_weights_that_move_to_other_memory_are_followed() -> None:
         opt.step()
         w.data = w.data.clone()
     assert w.tolist() == [-1.0, 0.0, 0.0]
+
+
+@needs_c
+@pytest.mark.parametrize(
+    "change",
+    [{"norm": float("inf")}, {"norm": 1}, {"gradient_momentum": 0.9}],
+    ids=str,
+)
+@pytest.mark.parametrize("before", [1, 2])
+def test_options_changed_between_two_loops_count_from_the_next_on(
+    change: dict[str, Any], before: int
+) -> None:
+    """The kernels' short way repeats the step before; a changed group takes the general one."""
+
+    def walked(backend: str) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        w = nn.Parameter(torch.zeros(6))
+        opt = FrankWolfe([w], lr=0.1, inner_steps=before, outer=None)
+        with use_backend(backend):
+            for batch in range(4 * before + 7):
+                if batch == 4 * before:
+                    opt.param_groups[0].update(change)
+                w.grad = torch.randn(6, generator=generator)
+                opt.step()
+        return w.detach()
+
+    torch.testing.assert_close(walked("c"), walked("torch"))
+
+
+@needs_c
+def test_a_bad_gradient_at_the_start_of_a_loop_leaves_the_radius_of_the_last() -> None:
+    w = nn.Parameter(torch.ones(4))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=2)
+    for _ in range(4):
+        w.grad = torch.ones(4)
+        opt.step()
+    opt.param_groups[0]["lr"] = 0.5
+    w.grad = torch.full((4,), float("nan"))
+    with pytest.raises(NonFiniteGradient):
+        opt.step()
+    assert opt.diagnostics()["loop_radius"] == [0.1]
