@@ -429,3 +429,40 @@ def test_decrease_ratio_steers_the_radius(solver: str) -> None:
     opt.step(closure)
     assert opt.diagnostics()["signal"][0] < 0.25
     assert opt.param_groups[0]["radius_scale"] == 4.0
+
+
+def test_the_ratio_is_of_increases_where_the_loss_is_maximized() -> None:
+    """A linear gain is what its model predicts, so that the ball grows."""
+    w = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=2, maximize=True, adaptive="ratio", outer=None)
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        gain = w @ torch.tensor([1.0, 2.0, -3.0]).double()
+        gain.backward()
+        return gain
+
+    opt.step(closure)
+    assert opt.diagnostics()["signal"] == pytest.approx([1.0])
+    assert opt.diagnostics()["radius"] == pytest.approx([0.2])
+
+
+def test_agreement_steers_by_the_mean_over_the_balls() -> None:
+    same, turning = (nn.Parameter(torch.zeros(4)) for _ in range(2))
+    opt = FrankWolfe([same, turning], lr=0.1, inner_steps=4, adaptive="agreement")
+    for k in range(4):
+        same.grad, turning.grad = torch.ones(4), torch.eye(4)[k]
+        opt.step()
+    # One ball at 1, one at chance (0): the signal is ½, and the radius stays.
+    assert opt.diagnostics()["signal"] == pytest.approx([0.5])
+    assert opt.diagnostics()["radius"] == pytest.approx([0.1])
+
+
+def test_projected_steps_of_a_given_length_are_in_units_of_the_weights() -> None:
+    for radius in (0.5, 5.0):
+        w = nn.Parameter(torch.zeros(2))
+        opt = FrankWolfe([w], radius=radius, solver=ProjectedGradient(0.1), outer=None)
+        for _ in range(5):
+            w.grad = torch.tensor([0.6, -0.8])
+            opt.step()
+        assert w.tolist() == pytest.approx([-0.3, 0.4])
