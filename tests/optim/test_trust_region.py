@@ -178,3 +178,42 @@ def test_maximize_climbs() -> None:
     )
     opt.step(lambda: -(w - 1).square().sum())
     assert w.tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_angle_to_an_ascent_is_taken_from_the_gradient_of_what_is_minimized() -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    opt = FrankWolfe(
+        [w],
+        **{"radius": 0.1, "scope": "global", "solver": "trust-region", "outer": None},
+        maximize=True,
+        track="angle",
+    )
+    opt.step(lambda: w @ torch.tensor([3.0, 4.0]).double())
+    assert w.tolist() == pytest.approx([0.06, 0.08])
+    assert opt.diagnostics()["angle"] == pytest.approx([0.0], abs=1e-4)
+
+
+def test_differences_are_taken_within_the_ball_that_the_model_is_for() -> None:
+    """Beyond a kink outside of the ball the loss bends otherwise."""
+    w = nn.Parameter(torch.tensor([1e3, 0.0], dtype=torch.float64))
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        slope, kink = w[1], (w[1].abs() - 1e-4).clamp(min=0)
+        loss = slope + 50 * w[1] ** 2 + 1e9 * kink**2 + 0 * w[0]
+        loss.backward()
+        return loss
+
+    opt = FrankWolfe([w], radius=1e-5, inner_steps=2, scope="global", solver="trust-region",
+                     outer=None, adaptive="ratio")  # fmt: skip
+    opt.step(closure)
+    assert opt.diagnostics()["signal"] == pytest.approx([1.0], rel=1e-3)
+
+
+def test_by_default_the_model_s_gradient_shrinks_a_hundredfold() -> None:
+    curvature = torch.linspace(1, 30, 12, dtype=torch.float64)
+    w = nn.Parameter(torch.ones(12, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=1e3, inner_steps=12, scope="global", solver="trust-region",
+                     outer=None)  # fmt: skip
+    opt.step(lambda: 0.5 * (curvature * w.square()).sum())
+    assert float((curvature * w.detach()).norm() / curvature.norm()) <= 1e-2
