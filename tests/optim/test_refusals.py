@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe, lmo
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.optim import AdaptiveRadius, ProjectedGradient, TrustRegion
+from fwrnn_core.optim import AdaptiveRadius, ProjectedGradient, TrustRegion, distributed
 from fwrnn_core.optim.solvers import VertexSteps
 
 
@@ -139,3 +139,38 @@ def test_losses_that_one_group_lowers_and_one_raises_are_not_compared(options: A
             outer=None,
             **options,
         )
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *workers: nn.Parameter) -> list[int]:
+    """Start one optimizer per weight as a worker of a group whose first member has the global
+    rank 3, without other processes; the ranks that weights came from."""
+    told: list[Any] = []
+    sources: list[int] = []
+
+    def gather(into: list[Any], own: Any, group: Any) -> None:
+        told.append(own)
+        into[:] = told
+
+    monkeypatch.setattr(distributed, "Group", object)
+    monkeypatch.setattr(distributed, "size", lambda group: len(told) + 1)
+    monkeypatch.setattr(dist, "all_gather_object", gather)
+    monkeypatch.setattr(dist, "get_global_rank", lambda group, rank: rank + 3)
+    monkeypatch.setattr(dist, "broadcast", lambda tensor, src, group: sources.append(src))
+    for w in workers:
+        FrankWolfe([w], process_group=object())
+    return sources
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+def test_weights_come_from_the_first_worker_of_the_group_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert started(monkeypatch, nn.Parameter(torch.zeros(2))) == [3]
+
+
+@pytest.mark.skipif(not dist.is_available(), reason="torch without distributed")
+def test_workers_must_freeze_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    free, frozen = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2), requires_grad=False)
+    started(monkeypatch, free, nn.Parameter(torch.zeros(2)))
+    with pytest.raises(ConfigError, match="worker 1 built its optimizer differently"):
+        started(monkeypatch, free, frozen)
