@@ -165,3 +165,14 @@ def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
 def test_wrong_inputs_are_named(shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"takes \[N, T, 2\]"):
         RecurrentNet(2, 4, 1)(torch.zeros(shape))
+
+
+def test_a_uniform_start_of_the_lstm_draws_state_and_cell() -> None:
+    net = RecurrentNet(1, 24, 1, cell="lstm", initial_state="uniform")
+    with torch.no_grad():  # all gates ½, candidates 0: c_1 = c_0 / 2 and h_1 = tanh(c_1) / 2
+        for p in net.rnn.parameters():
+            p.zero_()
+    h, c = net.step(torch.zeros(50, 1, 1))[1]
+    bound = math.sqrt(3 / 48)
+    assert 0.9 * bound < 2 * c.abs().max() <= bound
+    assert torch.allclose(h, torch.tanh(c) / 2)
