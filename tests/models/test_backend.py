@@ -249,3 +249,10 @@ def test_no_memory_for_the_scratch_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(cc, "load", Exhausted)
         with pytest.raises(MemoryError):
             runs()
+
+
+def test_a_forced_backend_inside_another_gives_way_to_it() -> None:
+    with kernels.use_backend("reference"):
+        with kernels.use_backend("torch"):
+            assert kernels.backend_name() == "torch"
+        assert kernels.backend_name() == "reference"
