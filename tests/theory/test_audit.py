@@ -128,3 +128,26 @@ def test_local_risk_is_used_for_the_shape_alone() -> None:
 def test_an_empty_path_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least one"):
         audit(quadratic(HESSIAN), [], torch.zeros(3))
+
+
+def test_the_step_is_judged_apart_from_the_displacement() -> None:
+    """With momentum the weights may climb while Δ points downhill."""
+    objective = quadratic(torch.eye(2))
+    point = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    climb = Snapshot(0, 0, 0.1, point, objective.grad(point), -0.1 * point, 0.1 * point)
+    found = audit(objective, [climb], torch.zeros(2), **FULL)
+    (row,) = found["points"]
+    assert (row["angle_full"], row["angle_step"]) == (0.0, 180.0)
+    assert found["summary"]["A5"]["holds"]
+    assert not found["summary"]["A5 step"]["holds"]
+
+
+def test_the_share_of_convex_pairs_is_the_mean_over_the_points() -> None:
+    objective = quadratic(torch.diag(torch.tensor([1.0, -1.0])))
+    point = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    step = -0.1 * objective.grad(point)
+    path = [Snapshot(t, t, 0.1, point, -10 * step, step, step) for t in range(2)]
+    found = audit(objective, path, torch.zeros(2), **FULL)
+    shares = [row["convex_share"] for row in found["points"]]
+    assert 0 < shares[0] < 1
+    assert found["summary"]["A1 pairs"]["share"] == pytest.approx(sum(shares) / 2)
