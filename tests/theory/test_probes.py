@@ -18,6 +18,7 @@ from fwrnn_core.theory.probes import (
 )
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig
 from fwrnn_core.training.loop import Run
+from fwrnn_core.training.probes import ProbeContext
 
 FW = OptimizerConfig("frank-wolfe", 1e-2, inner_steps=3)
 
@@ -192,3 +193,39 @@ def test_angles_are_per_tensor_also_where_the_optimizer_holds_another_order() ->
 def test_an_option_that_the_audit_does_not_have_is_refused_before_the_run() -> None:
     with pytest.raises(ConfigError, match="snapshot.*snapshots"):
         AssumptionProbe(snapshot=5)
+
+
+def test_an_epoch_and_a_run_of_one_epoch_have_the_same_statistics() -> None:
+    run = finished(Run(config(OptimizerConfig("frank-wolfe", 1e-2), epochs=1), probes=probes()[:1]))
+    (epoch,) = run.probes.rows["angles"]["on_epoch_end"]
+    (whole,) = run.probes.rows["angles"]["on_run_end"]
+    assert epoch.pop("epoch") == 1
+    for name, row in epoch.items():
+        for key in ("n", "min", "max", "mean", "std"):
+            assert whole[name][key] == pytest.approx(row[key], abs=2e-3), (name, key)
+    assert epoch["batch/global"]["std"] > 0.05  # four values: n and n - 1 can be told apart
+
+
+def test_where_the_minibatch_is_the_whole_the_two_gradients_are_one() -> None:
+    settings = config(OptimizerConfig("frank-wolfe", 1e-2), epochs=2).replace(batch_size=64)
+    run = finished(Run(settings, probes=[AngleProbe(full_every=1)]))
+    (row,) = run.probes.rows["angles"]["on_run_end"]
+    assert row["gradients/global"]["max"] < 0.1
+    assert row["full/global"]["min"] > 1
+
+
+def test_the_released_product_is_the_length_of_the_gradient_for_one_inner_step() -> None:
+    """The mean of K = 1 unit gradients is g/‖g‖, whose inner product with g is ‖g‖."""
+
+    class Lengths:
+        name = "lengths"
+
+        def on_inner_gradient(self, context: ProbeContext) -> float:
+            return float(context.model.rnn.weight_hh_l0.grad.norm())
+
+    settings = config(OptimizerConfig("frank-wolfe", 1e-2))
+    run = finished(Run(settings, probes=[AngleProbe(), Lengths()]))
+    lengths = run.probes.rows["lengths"]["on_inner_gradient"]
+    (row,) = run.probes.rows["angles"]["on_run_end"]
+    assert row["product/rnn.weight_hh_l0"]["max"] == pytest.approx(max(lengths), abs=1e-3)
+    assert max(lengths) > 0.05
