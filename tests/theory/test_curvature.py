@@ -9,6 +9,7 @@ from torch import nn
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import RecurrentNet
+from fwrnn_core.theory.balls import sample_ball
 from fwrnn_core.theory.convexity import hessian_spectrum
 from fwrnn_core.theory.curvature import (
     curvature_along_path,
@@ -178,3 +179,20 @@ def test_bounds_of_nested_balls_never_fall() -> None:
     small, large = curvature_in_nested_balls(bump, radii=[0.1, 5.0], ascent_steps=0).values()
     assert large.sampled < small.sampled
     assert large.value == small.value > 0
+
+
+def test_statistics_are_of_the_random_triples_alone() -> None:
+    # On a quadratic the ratio of a triple is (s − x)ᵀH(s − x), whatever γ.
+    h = torch.diag(torch.tensor([-1.0, -3.0], dtype=torch.float64))
+    points = sample_ball(10, 2, 0.5, generator=torch.Generator().manual_seed(7))
+    ratios = sorted(float(d @ h @ d) for d in points[1::2] - points[0::2])
+    found = curvature_on_ball(
+        quadratic(h),
+        radius=0.5,
+        samples=5,
+        steepest=torch.tensor([1.0, 0.0]),
+        generator=torch.Generator().manual_seed(7),
+    )
+    assert found.median == pytest.approx(ratios[2])
+    assert found.sampled == pytest.approx(ratios[-1])
+    assert found.negative_share == 1.0
