@@ -234,3 +234,11 @@ def test_bounds_before_the_first_step_are_refused(bound) -> None:
     with pytest.raises(ConfigError, match="curvature"):
         bound(-1.0, 1)
     assert bound(1.0, 3, inexactness=1.0) == pytest.approx(2 * bound(1.0, 3))
+
+
+def test_theorem_2_left_side_is_the_best_value_so_far() -> None:
+    points = torch.tensor([[2.0], [1.0], [3.0], [0.5]])
+    both = measured_convergence(
+        points, points[:, 0] ** 2, torch.ones(4, 1), torch.zeros(1), 0.25, constant=1.0
+    )
+    assert both.left.tolist() == [3.75, 0.75, 0.75, 0.0]
