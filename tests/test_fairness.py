@@ -198,3 +198,45 @@ def test_final_runs_of_another_selection_do_not_count():
     config = fair.search("har2", "adam")[3]
     put(dataclasses.replace(config), {"validation_loss": [0.01]})
     assert fairness.accuracies(Evidence(), "har2", "adam") == {}
+
+
+def test_the_level_itself_is_good_enough():
+    record = put(RunConfig("r", epochs=2), {"test_accuracy": [0.9, 0.95]})
+    assert fairness.first_reaching(record, level=0.9) == 100
+
+
+def test_a_run_that_goes_on_counts_neither_as_diverged_nor_as_done():
+    finish_search("noisy-har2", "fw-k1")
+    first, second, _ = fair.final("noisy-har2", "fw-k1")
+    put(first, {"test_accuracy": [0.8]})
+    put(second, {"test_accuracy": [0.6]}, status="partial")
+    cells = row(fairness.final_table(Evidence(), "noisy-har2"), "Frank-Wolfe, K = 1")
+    assert cells[1] == "1 of 3"
+    assert row(fairness.cost_table(Evidence(), "noisy-har2"), "Frank-Wolfe, K = 1")[1] == "0 of 1"
+
+
+def test_accuracies_stand_at_the_epoch_that_validation_chose():
+    finish_search("har2", "adam")
+    curves = {"test_accuracy": [0.9, 0.8, 0.7], "validation_loss": [0.5, 0.1, 0.3]}
+    put(fair.final("har2", "adam")[0], curves)
+    assert list(fairness.accuracies(Evidence(), "har2", "adam").values()) == pytest.approx([80.0])
+    curves = {"validation_accuracy": [0.9, 0.8, 0.7], "validation_loss": [0.5, 0.1, 0.3]}
+    put(fair.search("har2", "sgd")[0], curves)
+    assert fairness.trials(Evidence(), "har2", "sgd")[0].accuracy == 0.8
+
+
+def test_the_cost_is_the_median_over_the_seeds():
+    finish_search("har2", "adam")
+    for config, spent in zip(fair.final("har2", "adam"), (1, 1, 2, 9, 9), strict=True):
+        put(config, {"test_accuracy": [*[0.1] * (spent - 1), 0.95]})
+    assert row(fairness.cost_table(Evidence(), "har2"), "Adam")[1:] == ["5 of 5", "2", "200", "2"]
+
+
+def test_differences_are_drawn_on_the_side_where_the_method_is_better():
+    for method, accuracies in {"adam-clip": [0.90, 0.91], "fw-k5": [0.93, 0.95]}.items():
+        finish_search("har2", method)
+        finish("har2", method, accuracies)
+    _, ax = panel()
+    fairness.draw_differences(ax, Evidence(), "har2")
+    drawn = [x for line in ax.lines if len(line.get_xdata()) <= 2 for x in line.get_xdata()]
+    assert sorted(drawn) == pytest.approx([0.0, 0.0, 3.0, 3.5, 4.0])
