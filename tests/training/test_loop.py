@@ -179,3 +179,26 @@ def test_no_two_minibatches_share_their_noise_or_their_dropout(monkeypatch):
     train(small(epochs=3), store=False, progress=False)
     assert [len(drawn) for drawn in seeds.values()] == [15, 3, 15]
     assert len({seed for drawn in seeds.values() for seed in drawn}) == 33
+
+
+def test_every_chunk_of_a_sequence_is_clipped():
+    tight = OptimizerConfig("sgd", 1.0, clip_norm=1e-6)
+    run = Run(small(optimizer=tight, tbptt=4), "cpu")
+    before = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    run.step()
+    after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert run.updates == 3
+    assert (after - before).norm() <= 3.3e-6
+
+
+def test_an_infinite_loss_is_divergence_at_once(monkeypatch):
+    original = Run._next_batch
+
+    def poisoned(self):
+        x, y = original(self)
+        return x, (y + float("inf") if self.minibatch == 2 else y)
+
+    monkeypatch.setattr(Run, "_next_batch", poisoned)
+    config = small(optimizer=OptimizerConfig("sgd", 1e-2))
+    record = train(config, store=False, progress=False)
+    assert record.body["diverged"] == {"epoch": 1, "minibatch": 3, "update": 2, "loss": "inf"}
