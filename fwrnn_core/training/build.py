@@ -103,7 +103,16 @@ def build_data(config: RunConfig) -> tuple[Dataset, Dataset | None]:
 
 
 def head_of(config: ModelConfig, data: Dataset) -> str:
-    """The head that "auto" stands for on this data."""
+    """The head of the network; "auto" stands for the one that fits this data.
+
+    Raises :class:`~fwrnn_core.errors.ConfigError` for probabilities of several classes: the loss
+    of those takes logits.
+    """
+    if config.head == "sigmoid" and data.task == "multiclass":
+        raise ConfigError(
+            f"model.head = 'sigmoid': {data.name} has {data.output_size} classes, whose loss takes "
+            "logits; 'linear' or 'auto' gives those"
+        )
     if config.head != "auto":
         return config.head
     return "sigmoid" if data.task == "binary" else "linear"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ def way_out(path: Path) -> str:
 def load(path: Path, run_id: str) -> dict[str, Any] | None:
     """The stored state, or None if there is none.
 
-    Raises :class:`~fwrnn_core.errors.RecordError` for a file of another version or run, truncated
-    or edited; the file is left as it is.
+    Raises :class:`~fwrnn_core.errors.RecordError` for a file of another version or run, truncated,
+    edited, or of anything but tensors and plain values; the file is left as it is.
     """
     try:
         header_line, _, payload = path.read_bytes().partition(b"\n")
@@ -91,8 +92,13 @@ def load(path: Path, run_id: str) -> dict[str, Any] | None:
         raise RecordError(f"{path}: checkpoint of run {owner}, not {run_id}. {way_out(path)}")
     if hashlib.sha256(payload).hexdigest() != digest:
         raise RecordError(f"{path}: truncated or edited (SHA-256 does not match). {way_out(path)}")
-    # weights_only: a checkpoint is data; it must not be able to run code.
-    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    try:
+        # weights_only: a checkpoint is data; it must not be able to run code.
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise RecordError(
+            f"{path}: holds more than tensors and plain values, and was not read. {way_out(path)}"
+        ) from None
 
 
 def lock(run_id: str) -> FileLock:

@@ -12,9 +12,10 @@ from helpers import ADDING, small
 from torch import nn
 
 from fwrnn_core.data import load
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import IndRNN
 from fwrnn_core.training import ModelConfig, OptimizerConfig
-from fwrnn_core.training.build import build_loss, build_optimizer
+from fwrnn_core.training.build import build_loss, build_model, build_optimizer
 
 ADAM, SGD = torch.optim.Adam, torch.optim.SGD
 
@@ -70,3 +71,9 @@ def test_two_classes_are_trained_on_logits_or_on_probabilities():
     linear = build_loss(ModelConfig(head="linear"), data)(output, target)
     assert float(linear) == pytest.approx((math.log1p(math.exp(-2)) + math.log(2)) / 2)
     assert float(build_loss(ModelConfig(), data)(output, target)) == 0.5
+
+
+def test_probabilities_of_several_classes_are_refused():
+    data = dataclasses.replace(load("adding", **ADDING.options), task="multiclass")
+    with pytest.raises(ConfigError, match=r"'sigmoid': adding has \d+ classes"):
+        build_model(ModelConfig(head="sigmoid"), data)
