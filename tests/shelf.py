@@ -40,7 +40,7 @@ def put(
             "id": config.id,
             "status": status,
             "config": config.to_dict(),
-            "data": {"name": config.data.name, "source": "made up"},
+            "data": {"name": config.data.name, "source": "made up", "train": 1000},
             "curves": filled,
             "probes": probes or {},
             "seconds": [seconds * n for n in numbers],

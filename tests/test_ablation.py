@@ -74,7 +74,7 @@ def test_the_reading_follows_the_paired_interval():
     assert "- Highest mean: small, 87.10 %." in words
     assert "- Above the base setting, 0.001: small +2.10 ± 0.25 points." in words
     assert "- Below the base setting, 0.001: 0.01 −1.97" in words
-    assert "- Not told apart from 0.001: 0.1." in words
+    assert "- No detectable difference from 0.001: 0.1." in words
     assert "12 of 15 runs are complete" in series.state()
     lines = series.table().splitlines()
     assert "| 1e-05 | 0 of 3 | not run yet |" in lines[2]
@@ -134,7 +134,8 @@ def test_repeats_of_the_base_setting_are_a_yardstick():
     finish("outer/adam", [80.5, 83.0], environment={**MACHINE, "code": "2"})
     words = ablation.Series("radius", "δ").rounding() or ""
     assert "lie up to 2.00 points apart" in words
-    assert "3 so far" in words
+    assert "each of 3 series" in words
+    assert "up to 2 different results per seed" in words, "two of the three runs are the same"
 
 
 def test_pairs_are_listed_with_their_gaps():
@@ -146,7 +147,7 @@ def test_pairs_are_listed_with_their_gaps():
     wanted = {"p = 2": "2", "p = 1": "1", "p = ∞": "inf"}
     shown = series.pairs({name: (f"{n}-tensor", f"{n}-global") for name, n in wanted.items()})
     assert shown.splitlines() == [
-        "- p = 2: +9.97 ± 0.14 points, told apart.",
+        "- p = 2: +9.97 ± 0.14 points, better.",
         "- p = 1: not both run yet.",
         "- p = ∞: no difference in any seed.",
     ]
@@ -204,35 +205,61 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     link, take, same, worse, accuracy, _ = made.row()
     assert link == "{doc}`radius <ablations/radius>`"
     assert take == "`0.01`"
-    assert same.startswith("`0.1` (+0.056 ± 0.503")
-    assert worse.startswith("`None` (+0.100 ± 0.001")
+    assert same == "`0.1` +0.056"
+    assert worse == "`None` +0.100"
     reading = made.series.reading()
-    assert "does: *0.01* (−0.100 ± 0.001) is better" in reading
-    assert "*0.1* is better; *0.01* is worse." in made.series.brief()
+    loss = "In validation loss *0.01* is better (−0.100 ± 0.001; not corrected"
+    assert f"- {loss}" in reading
+    accuracy_first = (
+        "Against *0.001*, in test accuracy (three seeds): *0.1* is better; *0.01* is worse"
+    )
+    assert made.series.brief().startswith(f"{accuracy_first}. {loss}")
     assert accuracy.startswith("71.03 ± ")
 
 
 def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
-    made = ablation.decisions(Evidence())
-    assert ablation.adjusted(made) == "No setting takes the place of a default."
+    assert ablation.verdict(ablation.decisions(Evidence())).startswith("Nothing can be said yet")
     chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
     chosen("radius/0.01", [0.17, 0.19, 0.18], [80.0, 81.0, 82.0])
-    alone = decision("radius").adjusted()
+    alone = decision("radius").adjusted("0.01")
     assert 0.025 < alone < 0.05
-    assert "`radius=0.01` (p = 0.0" in ablation.adjusted([decision("radius")])
-    assert "is still told apart" in ablation.adjusted([decision("radius")])
+    said = ablation.verdict([decision("radius")])
+    assert said.startswith("**Take `radius=0.01` (p = 0.0")
     assert decision("radius").taken == "0.01"
     assert decision("radius").tempting is None
     chosen("radius/0.1", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])
-    assert decision("radius").adjusted() == pytest.approx(2 * alone)
-    said = ablation.adjusted([decision("radius")])
-    assert said.startswith("No setting takes the place of a default.")
-    assert "is not told apart any more" in said
-    assert said.endswith("is worth trying, but not established.")
+    assert decision("radius").adjusted("0.01") == pytest.approx(2 * alone)
+    said = ablation.verdict([decision("radius")])
+    assert said.startswith("**Keep every default.** `radius=0.01` is worth trying")
+    assert said.endswith(f"p = {2 * alone:.3f} after correction).")
     made = decision("radius")
     assert (made.taken, made.tempting) == ("0.001", "0.01")
-    assert made.row()[1] == "`None` (the default); worth trying: `0.01`"
-    assert made.row()[2].startswith("`0.01` (−"), "the table does not call it better"
+    assert made.row()[1] == "`None` (the default)<br>worth trying: `0.01`"
+    assert made.row()[2].startswith("`0.01` −"), "the table does not call it better"
+
+
+def test_what_to_avoid_is_adjusted_too():
+    chosen("radius/0.001", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("radius/0.1", [0.40, 0.411, 0.42], [80.0, 81.0, 82.0])  # beyond doubt
+    chosen("radius/0.01", [0.21, 0.23, 0.23], [80.0, 81.0, 82.0])  # worse before the correction
+    chosen("radius/0.0001", [0.21, 0.2201, 0.2299], [80.0, 81.0, 82.0])
+    chosen("radius/1e-05", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])
+    said = ablation.verdict([decision("radius")])
+    assert "Avoid `radius=0.0001` and `radius=0.1`." in said
+    assert "radius=0.01`" not in said, "its interval includes zero"
+    put(RUNS["ablations/radius/0.01/seed-2"], {"test_accuracy": [0.1]}, status="diverged")
+    assert "`radius=0.01`" in ablation.verdict([decision("radius")])
+
+
+def test_what_a_setting_gains_is_said_beside_its_cost():
+    norms = decision("norm")
+    assert ablation.gain_and_cost(norms, "spectral-tensor", "the spectral ball") == ""
+    chosen("norm/2-tensor", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0], seconds=2.0)
+    chosen("norm/spectral-tensor", [0.20, 0.21, 0.22], [90.0, 70.0, 89.0], seconds=3.0)
+    said = ablation.gain_and_cost(decision("norm"), "spectral-tensor", "the spectral ball")
+    assert said.startswith("The spectral ball trains to a loss of 0.500 (last epoch")
+    assert "(+2.00 ± " in said
+    assert said.endswith("points) is undecided. One epoch takes 3.00 s instead of 2.00.")
 
 
 def test_within_the_noise_the_default_stays():
@@ -271,7 +298,7 @@ def test_single_runs_show_their_last_epoch():
     config = RUNS["theory/har2/fw-k5"]
     put(config, {"test_accuracy": [0.95, 0.9], "agreement": [0.4, 0.6]})
     table = ablation.once({config.name: "five", "theory/har2/adam": "Adam"}, Evidence())
-    assert table.splitlines()[2:] == ["| five | 128 | 90.00 | 20 | 0.50 |"]
+    assert table.splitlines()[2:] == ["| five | 1,000 | 128 | 90.00 | 20 | 0.50 |"]
 
 
 def mean_square(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

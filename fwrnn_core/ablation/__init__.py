@@ -9,11 +9,12 @@ Markdown(series.reading())
 from fwrnn_core.ablation.advice import (
     ADVICE_RULE,
     Decision,
-    adjusted,
     advice,
     choose,
     decisions,
+    gain_and_cost,
     once,
+    verdict,
 )
 from fwrnn_core.ablation.live import (
     at_point,
@@ -31,15 +32,16 @@ __all__ = [
     "RULE",
     "Decision",
     "Series",
-    "adjusted",
     "advice",
     "at_point",
     "choose",
     "decisions",
     "displacement",
+    "gain_and_cost",
     "live",
     "minibatches",
     "once",
     "participation",
     "turning",
+    "verdict",
 ]

@@ -13,29 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from fwrnn_core.ablation.series import Series
+from fwrnn_core.ablation.words import listed, predicate
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import Paired, estimate, holm, paired
+from fwrnn_core.fairness import Paired, estimate, holm, paired, signed
 from fwrnn_core.reports import markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
-    "The setting with the lowest validation loss (each run's lowest, averaged over the seeds) "
-    "takes the place of the default only if the paired t-test of their difference in that loss, "
-    "adjusted for the number of alternatives to the default (Holm), has p ≤ 0.05. Otherwise the "
-    "default stays: a difference within the noise is no reason to change anything. Where the 95 % "
-    "interval of that difference leaves zero out without the adjustment, the setting is named as "
-    "*worth trying*, and stands among those not told apart. The others are *worse* where the "
-    "interval of their difference from the setting taken leaves zero out on the bad side. In "
-    "brackets is that difference, in validation "
-    "loss (mean squared error; plus is worse), ± half the width of its 95 % interval. The test set "
-    "decides nothing: the accuracy shown is that of the setting taken, at the epoch of its lowest "
-    "validation loss. No interval of the table is widened for the number of comparisons."
+    "- Settings are chosen on the validation loss: each run's lowest, averaged over the seeds. The "
+    "test set decides nothing; the accuracy shown is that of the setting taken, at the epoch of "
+    "its lowest validation loss.\n"
+    "- The setting with the lowest loss takes the place of the default only if the paired t-test "
+    "of their difference, adjusted for the number of alternatives to the default (Holm), has "
+    "p ≤ 0.05.\n"
+    "- Where the 95 % interval of that difference leaves zero out before the adjustment alone, the "
+    "setting is *worth trying*, and stands among the undecided ones.\n"
+    "- The others are *worse* where the interval of their difference from the setting taken leaves "
+    "zero out on the bad side, and *undecided* otherwise. No interval is corrected for the number "
+    "of comparisons."
 )
 LEVEL = 0.05  # of p, adjusted
 
 
 def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting to take: lower is better, and the default stays unless the setting is told apart
-    from it after the adjustment for the number of alternatives (Holm).
+    """The setting to take: lower is better, and the default stays unless the setting is better
+    after the adjustment for the number of alternatives (Holm).
 
     Parameters
     ----------
@@ -61,8 +62,8 @@ def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | Non
 
 
 def tempting(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting with the lowest loss where it is told apart from the default before the
-    adjustment alone: worth trying, but not established. None where there is no such setting."""
+    """The setting with the lowest loss where it is better than the default before the adjustment
+    alone: worth trying, but not established. None where there is no such setting."""
     best = _lowest(losses, default)
     if best is None or choose(losses, default) == best:
         return None
@@ -114,9 +115,9 @@ class Decision:
         return tempting(self.losses(), self.series.base)
 
     def against_taken(self) -> dict[str, tuple[int, Paired]]:
-        """Per other setting: 1 where its validation loss is told apart as worse than that of the
-        setting taken, or a run diverged, −1 as better, else 0; and its paired difference in that
-        loss."""
+        """Per other setting: 1 where its validation loss is worse than that of the setting taken
+        or a run diverged, −1 where it is better, 0 where that is undecided; and its paired
+        difference in that loss."""
         taken, losses = self.taken, self.losses()
         if taken is None:
             return {}
@@ -129,13 +130,14 @@ class Decision:
             if s != taken and len(found) >= 2
         }
 
-    def adjusted(self) -> float:
-        """p of the setting taken, or of that worth trying, against the default in validation
-        loss, adjusted for the number of alternatives (Holm); NaN where there is neither."""
-        better = self.tempting or self.taken
-        if better is None or better == self.series.base:
-            return math.nan
-        return _adjusted(self.losses(), self.series.base, better)
+    def adjusted(self, setting: str) -> float:
+        """p of a setting against the default in validation loss, adjusted for the number of
+        alternatives (Holm)."""
+        return _adjusted(self.losses(), self.series.base, setting)
+
+    def typed(self, setting: str) -> str:
+        """A setting as it is typed, in code font."""
+        return f"`{self.argument}={self.values[setting]}`"
 
     def cost(self, setting: str) -> float:
         """Seconds of one epoch, mean over the seeds; NaN where they ran on unlike machines."""
@@ -150,7 +152,7 @@ class Decision:
         if taken is None:
             return [link, "not run yet", *["–"] * 4]
         default = " (the default)" if taken == self.series.base else ""
-        try_too = f"; worth trying: `{self.values[self.tempting]}`" if self.tempting else ""
+        try_too = f"<br>worth trying: `{self.values[self.tempting]}`" if self.tempting else ""
         others = self.against_taken()
         return [
             link,
@@ -163,10 +165,10 @@ class Decision:
 
     def _listed(self, settings: Mapping[str, Paired]) -> str:
         items = [
-            f"`{self.values[s]}` ({test.rounded(3) if test.n else 'diverged'})"
+            f"`{self.values[s]}` {signed(test.difference, 3) if test.n else 'diverged'}"
             for s, test in settings.items()
         ]
-        return ";<br>".join(items) or "–"
+        return "<br>".join(items) or "–"
 
     def _seconds(self, taken: str) -> str:
         spent, usual = self.cost(taken), self.cost(self.series.base)
@@ -217,37 +219,80 @@ def decisions(evidence: Evidence | None = None, folder: str = "ablations") -> li
 
 def advice(made: Sequence[Decision]) -> str:
     """The decision table as Markdown: what to take, its accuracy, the alternatives, the cost."""
-    header = ["argument", "take", "not told apart", "worse", "test accuracy (%)", "s per epoch"]
+    header = ["argument", "take", "undecided", "worse", "test accuracy (%)", "s per epoch"]
     return markdown_table(header, [d.row() for d in made], texts=4)
 
 
-def adjusted(made: Sequence[Decision]) -> str:
-    """What the number of alternatives does to the settings that look better than a default."""
-    better = [(d, d.tempting or d.taken) for d in made]
-    found = {
-        f"`{d.argument}={d.values[setting]}`": (d.adjusted(), setting == d.taken)
-        for d, setting in better
-        if setting is not None and setting != d.series.base
-    }
-    said = []
-    for lasts, words in ((True, "still told apart"), (False, "not told apart any more")):
-        members = [f"{name} (p = {p:.3f})" for name, (p, taken) in found.items() if taken is lasts]
-        if members:
-            verb = "is" if len(members) == 1 else "are"
-            said.append(f"{' and '.join(members)} {verb} {words}")
-    parts = []
-    if not any(taken for _, taken in found.values()):
-        parts.append("No setting takes the place of a default.")
-    if said:
+def verdict(made: Sequence[Decision]) -> str:
+    """What the table comes to, in a few sentences: what to change, to try and to avoid."""
+    if all(d.taken is None for d in made):
+        return "Nothing can be said yet: that takes two settings with two seeds each."
+    changed = [
+        f"{d.typed(taken)} (p = {d.adjusted(taken):.3f} after correction)"
+        for d in made
+        if (taken := d.taken) is not None and taken != d.series.base
+    ]
+    if changed:
+        parts = [f"**Take {listed(changed)}, and keep every other default.**"]
+    else:
+        parts = ["**Keep every default.**"]
+    for d in made:
+        if (setting := d.tempting) is not None:
+            gain = paired(d.losses()[setting], d.losses()[d.series.base]).rounded(3)
+            parts.append(
+                f"{d.typed(setting)} is worth trying (validation loss {gain}; "
+                f"p = {d.adjusted(setting):.3f} after correction)."
+            )
+    avoid: dict[bool, list[str]] = {True: [], False: []}
+    for d in made:
+        losses, base = d.losses(), d.series.base
+        for setting, found in losses.items():
+            if d.taken is None or setting == base or len(found) < 2:
+                continue
+            diverged = math.inf in found.values()
+            if diverged or paired(found, losses[base]).side > 0:
+                avoid[diverged or d.adjusted(setting) <= LEVEL].append(d.typed(setting))
+    if avoid[True]:
+        parts.append(f"Avoid {listed(avoid[True])}.")
+    if avoid[False]:
         parts.append(
-            "The best of several settings was compared with each default. Adjusted for their "
-            f"number (Holm), at the 5 % level {'; '.join(said)}."
-        )
-    if not all(taken for _, taken in found.values()):
-        parts.append(
-            "A setting that does not survive the adjustment is worth trying, but not established."
+            f"At this learning rate {predicate(avoid[False], 'worse')}, though not after the "
+            "correction for several comparisons."
         )
     return " ".join(parts)
+
+
+def gain_and_cost(made: Decision, setting: str, name: str) -> str:
+    """Training loss, test accuracy and seconds of a setting beside the others of its series, in
+    two sentences; empty where it or the base setting has fewer than two complete runs.
+
+    Parameters
+    ----------
+    name : what a reader calls the setting, for the middle of a sentence
+    """
+    series, ends = made.series, {}
+    for each in series.planned:
+        runs = [r for r in series.records(each).values() if r.status == "complete"]
+        if len(runs) >= 2:
+            ends[each] = float(np.mean([r.curve("train_loss")[-1] for r in runs]))
+    if setting not in ends or series.base not in ends:
+        return ""
+    least = min(loss for each, loss in ends.items() if each != setting)
+    lowest = ends[setting] < least
+    difference, spent = series.compare(setting), (made.cost(setting), made.cost(series.base))
+    verdict = {
+        1: f"its test accuracy is higher than the base setting's ({difference} points)",
+        -1: f"its test accuracy is lower than the base setting's ({difference} points)",
+        0: f"its difference from the base setting in test accuracy ({difference} points) is "
+        "undecided",
+    }[difference.side]
+    cost = f" One epoch takes {spent[0]:.2f} s instead of {spent[1]:.2f}."
+    return (
+        f"{name[:1].upper()}{name[1:]} trains to {'the lowest' if lowest else 'a'} loss of "
+        f"{ends[setting]:.3f} (last epoch, mean of the seeds; {'next' if lowest else 'lowest'} "
+        f"{least:.3f}); {verdict}."
+        f"{'' if np.isnan(spent).any() else cost}"
+    )
 
 
 def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:
@@ -272,13 +317,14 @@ def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:
         rows.append(
             [
                 label,
-                f"{record.config.batch_size}",
+                f"{record.body['data']['train']:,}",
+                f"{record.config.batch_size:,}",
                 f"{100 * record.curve('test_accuracy')[-1]:.2f}",
-                f"{record.curve('updates')[-1]:.0f}",
+                f"{record.curve('updates')[-1]:,.0f}",
                 f"{np.nanmean(agreement):.2f}" if np.isfinite(agreement).any() else "–",
             ]
         )
     if not rows:
         return "Not run yet."
-    header = ["run", "minibatch", "test accuracy (%)", "updates", "agreement"]
+    header = ["run", "windows", "minibatch", "test accuracy (%)", "updates", "agreement"]
     return markdown_table(header, rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwrnn_core import figures
-from fwrnn_core.ablation.words import predicate
+from fwrnn_core.ablation.words import by_accuracy, by_loss
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.fairness import Paired, empty, estimate, paired
 from fwrnn_core.reports import markdown_table, note
@@ -34,9 +34,9 @@ BASE = {
 }
 RULE = (
     "Differences are taken seed by seed, since runs of one seed share initial weights, data order "
-    "and held-out subjects. A setting is *told apart* from the base setting if the 95 % interval "
-    "of its mean difference (Student's t; ± is half its width) leaves zero out. The intervals are "
-    "not widened for their number."
+    "and held-out subjects. A setting is *better* or *worse* than the base setting if the 95 % "
+    "interval of its mean difference (Student's t; ± is half its width) leaves zero out; otherwise "
+    "the comparison is *undecided*. The intervals are not corrected for their number."
 )
 
 
@@ -280,7 +280,8 @@ class Series:
         if self.base in means:
             others = [s for s in means if s != self.base]
             parts += self._against_base(others)
-            parts += self._by_loss(others)
+            if by_loss := self._by_loss(others):
+                parts.append(f"- {by_loss}")
         parts += self._lost()
         if (noise := self.rounding()) is not None:
             parts.append(noise)
@@ -296,26 +297,16 @@ class Series:
                 lines.append(f"- {text}: {'; '.join(members)} points.")
         undecided = [self.label(s) for s, t in tests.items() if t.side == 0]
         if undecided:
-            lines.append(f"- Not told apart from {base}: {'; '.join(undecided)}.")
+            lines.append(f"- No detectable difference from {base}: {'; '.join(undecided)}.")
         return lines
 
-    def _by_loss(self, others: Iterable[str]) -> list[str]:
-        """The same by validation loss, which tells more apart: it is no count of right answers."""
+    def _by_loss(self, others: Iterable[str]) -> str:
+        """The same by validation loss, which decides more: it is no count of right answers. Empty
+        where no validation part was kept."""
         base = self.losses(self.base)
-        tests = {s: paired(self.losses(s), base) for s in others}
+        tests = {self.label(s): paired(self.losses(s), base) for s in others}
         tests = {s: t for s, t in tests.items() if t.n >= 2}
-        if not tests:
-            return []
-        shown = {s: f"*{self.label(s)}* ({t.rounded(3)})" for s, t in tests.items()}
-        said = [
-            predicate([shown[s] for s, t in tests.items() if t.side == side], word)
-            for side, word in ((-1, "better"), (1, "worse"))
-        ]
-        return [
-            "- By the lowest validation loss, without adjusting for the number of settings as "
-            "{doc}`/notebooks/settings` does: "
-            f"{'; '.join(filter(None, said)) or 'none is told apart'}."
-        ]
+        return by_loss(tests) if tests else ""
 
     def brief(self) -> str:
         """The reading in two sentences, for the top of a page."""
@@ -323,19 +314,9 @@ class Series:
         base, seeds = self.label(self.base), len(self.accuracies(self.base))
         if seeds < 2 or not others:
             return f"Not enough runs yet to compare any setting with the base setting, {base}."
-        sides = {s: self.compare(s).side for s in others}
-        said = []
-        for side, word in ((1, "better"), (-1, "worse"), (0, "not told apart")):
-            members = [f"*{self.label(s)}*" for s, its in sides.items() if its == side]
-            many = f"{len(members)} settings are {word}"
-            if len(members) == len(others) > 1 and not side:
-                many = f"none of the {len(members)} others is told apart"
-            said.append(many if len(members) > 2 else predicate(members, word))
-        first = (
-            f"Compared with the base setting, *{base}*, by test accuracy over {seeds} seeds: "
-            f"{'; '.join(filter(None, said))}."
-        )
-        return " ".join([first, *(line.removeprefix("- ") for line in self._by_loss(others))])
+        tests = {self.label(s): self.compare(s) for s in others}
+        first = by_accuracy(tests, self.what, base, seeds)
+        return f"{first} {self._by_loss(others)}".strip()
 
     def _lost(self) -> list[str]:
         lost = {s: len(self.records(s)) - len(self.accuracies(s)) for s in self.planned}
@@ -346,28 +327,30 @@ class Series:
         """How far runs of one and the same config lie apart, as a line; None without a repeat.
 
         The base setting belongs to every series and is trained once for each. Under the same
-        sources and on the same processor the copies agree to the last digit; where numbers are
+        sources and on the same processor the runs agree to the last digit; where numbers are
         added in another order they differ, and by how much is a yardstick for every other
         difference.
         """
-        spans, copies = [], 0
+        spans, repeats, different = [], 0, 0
         for seed in self.planned[self.base]:
-            values = []
+            curves = []
             for series, setting in BASE.items():
                 record = self.evidence.complete(f"ablations/{series}/{setting}/seed-{seed}")
                 if record is not None:
-                    values.append(100 * record.at_best_validation("test_accuracy"))
-            if len(values) > 1:
-                spans.append(max(values) - min(values))
-                copies = max(copies, len(values))
+                    best = 100 * record.at_best_validation("test_accuracy")
+                    curves.append((best, *record.curve("test_accuracy")))
+            if len(curves) > 1:
+                spans.append(max(curves)[0] - min(curves)[0])
+                repeats, different = max(repeats, len(curves)), max(different, len(set(curves)))
         if not spans:
             return None
-        start = f"- A yardstick: the base setting is trained once for each series ({copies} so far)"
-        if max(spans) == 0:
-            return f"{start}, and the copies agree to the last digit."
+        start = f"- A yardstick: the base setting is trained once for each of {repeats} series"
+        if different == 1:
+            return f"{start}, and the runs agree to the last digit."
         return (
-            f"{start}. Copies of one seed made under other sources or on another processor, which "
-            f"round differently, lie up to {max(spans):.2f} points apart."
+            f"{start}. Runs by the same sources on the same processor agree to the last digit, "
+            f"which leaves up to {different} different results per seed. They lie up to "
+            f"{max(spans):.2f} points apart, by rounding alone."
         )
 
     def contrast(self, setting: str, other: str, above: str, below: str, neither: str) -> str:
@@ -394,6 +377,6 @@ class Series:
             elif difference.difference == difference.low == difference.high == 0:
                 lines.append(f"- {name}: no difference in any seed.")
             else:
-                apart = "told apart" if difference.side else "not told apart"
-                lines.append(f"- {name}: {difference} points, {apart}.")
+                verdict = {1: "better", -1: "worse", 0: "undecided"}[difference.side]
+                lines.append(f"- {name}: {difference} points, {verdict}.")
         return "\n".join(lines)

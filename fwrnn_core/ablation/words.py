@@ -1,8 +1,31 @@
-"""Clauses that name several settings."""
+"""Sentences about several settings at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from fwrnn_core.fairness import Paired
+
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+BETTER, WORSE = "better", "worse"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things, the small ones in words.
+
+    >>> counted(3, "seed"), counted(1, "seed"), counted(12, "seed")
+    ('three seeds', 'one seed', '12 seeds')
+    """
+    return f"{_COUNTS[n] if n < len(_COUNTS) else n} {noun}{'' if n == 1 else 's'}"
+
+
+def listed(members: Sequence[str]) -> str:
+    """Members of a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(members[:-1]), *members[-1:]]))
 
 
 def predicate(members: Sequence[str], word: str) -> str:
@@ -13,5 +36,45 @@ def predicate(members: Sequence[str], word: str) -> str:
     """
     if not members:
         return ""
-    subjects = " and ".join(filter(None, [", ".join(members[:-1]), members[-1]]))
-    return f"{subjects} {'is' if len(members) == 1 else 'are'} {word}"
+    return f"{listed(members)} {'is' if len(members) == 1 else 'are'} {word}"
+
+
+def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -> str:
+    """One sentence that holds settings, by their labels, against the base setting.
+
+    Parameters
+    ----------
+    tests : paired differences from the base in a measure whose larger values are better
+    what : what is varied
+    seeds : how many runs the base has
+    """
+    sides = {f"*{name}*": test.side for name, test in tests.items()}
+    where = f"in test accuracy ({counted(seeds, 'seed')})"
+    clauses = [
+        predicate([name for name, its in sides.items() if its == side], word)
+        for side, word in ((1, BETTER), (-1, WORSE))
+    ]
+    decided = "; ".join(filter(None, clauses))
+    equal = [name for name, side in sides.items() if not side]
+    if decided:
+        rest = f"; {counted(len(equal), 'setting')} without detectable difference" if equal else ""
+        return f"Against *{base}*, {where}: {decided}{rest}."
+    if len(equal) == 1:
+        return f"No detectable difference between {equal[0]} and *{base}* {where}."
+    return f"No other {what} does detectably better or worse than *{base}* {where}."
+
+
+def by_loss(tests: Mapping[str, Paired]) -> str:
+    """One sentence that holds settings against the base by paired differences in validation loss.
+
+    >>> by_loss({"a": Paired(-0.1, -0.2, -0.05, 0.01, 3), "b": Paired(0.1, -0.2, 0.3, 0.5, 3)})
+    'In validation loss *a* is better (−0.100 ± 0.075; not corrected for several comparisons).'
+    """
+    clauses = []
+    for side, word in ((-1, BETTER), (1, WORSE)):
+        names = {f"*{name}*": test.rounded(3) for name, test in tests.items() if test.side == side}
+        if names:
+            clauses.append(f"{predicate(list(names), word)} ({'; '.join(names.values())}")
+    if not clauses:
+        return "In validation loss no difference is detectable."
+    return f"In validation loss {'), '.join(clauses)}; not corrected for several comparisons)."
