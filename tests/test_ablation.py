@@ -257,9 +257,9 @@ def test_what_a_setting_gains_is_said_beside_its_cost():
     chosen("norm/2-tensor", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0], seconds=2.0)
     chosen("norm/spectral-tensor", [0.20, 0.21, 0.22], [90.0, 70.0, 89.0], seconds=3.0)
     said = ablation.gain_and_cost(decision("norm"), "spectral-tensor", "the spectral ball")
-    assert said.startswith("The spectral ball trains to a loss of 0.500 (last epoch")
-    assert "(+2.00 ± " in said
-    assert said.endswith("points) is undecided. One epoch takes 3.00 s instead of 2.00.")
+    assert said.startswith("The spectral ball reaches a training loss of 0.500 in the last epoch")
+    assert "Its lead in test accuracy (+2.00 ± " in said
+    assert said.endswith(" is undecided. One epoch takes 3.00 s instead of 2.00 s.")
 
 
 def test_within_the_noise_the_default_stays():

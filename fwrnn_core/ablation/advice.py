@@ -264,7 +264,7 @@ def verdict(made: Sequence[Decision]) -> str:
 
 def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     """Training loss, test accuracy and seconds of a setting beside the others of its series, in
-    two sentences; empty where it or the base setting has fewer than two complete runs.
+    three sentences; empty where it or the base setting has fewer than two complete runs.
 
     Parameters
     ----------
@@ -281,16 +281,16 @@ def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     lowest = ends[setting] < least
     difference, spent = series.compare(setting), (made.cost(setting), made.cost(series.base))
     verdict = {
-        1: f"its test accuracy is higher than the base setting's ({difference} points)",
-        -1: f"its test accuracy is lower than the base setting's ({difference} points)",
-        0: f"its difference from the base setting in test accuracy ({difference} points) is "
-        "undecided",
+        1: f"Its test accuracy is higher than the base setting's ({difference} points)",
+        -1: f"Its test accuracy is lower than the base setting's ({difference} points)",
+        0: f"Its {'lead' if difference.difference > 0 else 'distance'} in test accuracy "
+        f"({difference} points from the base setting) is undecided",
     }[difference.side]
-    cost = f" One epoch takes {spent[0]:.2f} s instead of {spent[1]:.2f}."
+    cost = f" One epoch takes {spent[0]:.2f} s instead of {spent[1]:.2f} s."
+    reached = f"reaches {'the lowest' if lowest else 'a'} training loss{',' if lowest else ' of'}"
     return (
-        f"{name[:1].upper()}{name[1:]} trains to {'the lowest' if lowest else 'a'} loss of "
-        f"{ends[setting]:.3f} (last epoch, mean of the seeds; {'next' if lowest else 'lowest'} "
-        f"{least:.3f}); {verdict}."
+        f"{name[:1].upper()}{name[1:]} {reached} {ends[setting]:.3f} in the last epoch, mean of "
+        f"the seeds ({'next' if lowest else 'lowest'}: {least:.3f}). {verdict}."
         f"{'' if np.isnan(spent).any() else cost}"
     )
 
