@@ -235,6 +235,47 @@ def test_the_legend_switches_layers(show: Show, view: str) -> None:
         assert picture(page) == before
 
 
+def test_the_legend_names_what_lies_outside_the_ball(show: Show) -> None:
+    page = show(surface="bowl", inner_steps=6)
+    outside = page.locator("[data-layer=released]")
+    assert not outside.count()
+    page.get_by_text("released", exact=True).click()
+    frames(page)
+    before = picture(page)
+    outside.click()
+    assert picture(page) != before
+    page.get_by_text("paper", exact=True).click()
+    frames(page)
+    assert not outside.count()
+    page.get_by_text("released", exact=True).click()
+    frames(page)
+    assert outside.get_attribute("aria-pressed") == "false", "as it was left"
+
+
+def test_the_loss_chart_names_its_lines(show: Show) -> None:
+    page = show(surface="ravine")
+    names = page.locator(".fwx-chart-key")
+    assert names.inner_text().split("\n") == ["this loop", "projected gradient"]
+    page.locator("[data-layer=projected]").click()
+    assert names.inner_text() == "this loop"
+
+
+def test_one_draw_of_the_noise_is_said_to_be_one(show: Show) -> None:
+    page = show(surface="bowl", view="outer")
+    text = page.locator(".fwx-summary")
+    assert "Lowest with this budget: " in text.inner_text()
+    page = show(surface="bowl", view="outer", noise=0.5)
+    said = page.locator(".fwx-summary").inner_text()
+    assert "Lowest in this draw: " in said
+    assert said.endswith("Draw again to see how much is luck.")
+
+
+def test_set_numbers_have_no_zeros_at_the_end(show: Show) -> None:
+    page = show(surface="bowl", radius=0.05)
+    assert page.locator("output.fwx-value").first.inner_text() == "0.05"
+    assert page.locator(".fwx-edge").get_attribute("aria-valuetext") == "0.05"
+
+
 def test_leaving_the_ball_is_drawn_and_said(show: Show) -> None:
     page = show(surface="star", trajectory="released", inner_steps=6)
     text = page.locator(".fwx-summary").inner_text()

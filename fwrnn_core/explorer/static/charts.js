@@ -10,7 +10,7 @@ const NAMED = 460; // wide enough to write the series' names at their ends
 
 /**
  * series: [{ points: [[x, y]], colour, width, dash, mark, name }], x from 0 to `xMax`.
- * options: { xMax, xName, zero (y from 0), log, cursor (x), colours, names (label line ends),
+ * options: { xMax, xName, log, floor (of a log axis), cursor (x), colours,
  * top (what lies above leaves the chart: a method that diverges must not flatten the others) }
  */
 export function lineChart(canvas, series, options) {
@@ -20,11 +20,11 @@ export function lineChart(canvas, series, options) {
   const lift = (v) => (log ? Math.log10(Math.max(v, options.floor)) : v);
   const drawn = series.map((s) => ({ ...s, points: s.points.map(([x, y]) => [x, lift(y)]) }));
   const all = drawn.flatMap((s) => s.points.map((p) => p[1])).filter(Number.isFinite);
-  let low = options.zero ? 0 : Math.min(...all);
+  let low = Math.min(...all);
   let high = Math.min(Math.max(...all), lift(options.top ?? Infinity));
   if (!(high - low > 1e-12 * Math.max(1, Math.abs(high)))) high = low + (Math.abs(low) || 1) * 0.1;
   const air = 0.06 * (high - low);
-  if (!options.zero) low -= air;
+  low -= air;
   high += air;
 
   const named = width > NAMED && drawn.some((s) => s.name);

@@ -26,6 +26,7 @@ const LAYERS = {
     { name: "gradient", text: "−∇F", swatch: "gradient" },
     { name: "projected", text: "projected gradient", swatch: "projected" },
   ],
+  released: { name: "released", text: "gradients outside the ball", swatch: "escaped" },
   network: { name: "network", text: "network’s loop", swatch: "network" },
   outer: [
     { name: "frank-wolfe", text: "Frank-Wolfe", swatch: "delta" },
@@ -44,7 +45,7 @@ function startOf(spec) {
 
 function render({ model, el }) {
   const store = makeStore(model, TRAITS);
-  const layers = { vertices: true, iterates: true, gradient: true, projected: true, network: true };
+  const layers = { vertices: true, iterates: true, gradient: true, projected: true, released: true, network: true };
   for (const method of METHODS) layers[method] = true;
   let colours;
   let surface;
@@ -138,7 +139,7 @@ function render({ model, el }) {
   const tell = () => {
     telling ??= setTimeout(() => {
       telling = null;
-      setText(summary, isInner() ? describeInner(inner, settings(), surface.spec, [get("x"), get("y")]) : describeOuter(paths, methodStyles(colours), get("inner_steps"), get("budget"), surface.spec));
+      setText(summary, isInner() ? describeInner(inner, settings(), surface.spec, [get("x"), get("y")]) : describeOuter(paths, methodStyles(colours), settings(), get("budget"), surface.spec));
     }, summary.textContent ? 100 : 0);
   };
   let spoken = null;
@@ -158,8 +159,9 @@ function render({ model, el }) {
       root.dataset.view = get("view");
       panel.setAttribute("aria-labelledby", views.labelledBy());
     }
-    const entries = isInner() && surface.spec.path ? [...LAYERS.inner, LAYERS.network] : LAYERS[get("view")];
-    keys.fill(entries);
+    const extra = { released: get("trajectory") === "released", network: Boolean(surface.spec.path) };
+    const more = isInner() ? Object.keys(extra).filter((name) => extra[name]).map((name) => LAYERS[name]) : [];
+    keys.fill([...LAYERS[get("view")], ...more]);
     const onlyMoved = [...changed].every((name) => name === "x" || name === "y");
     if (!onlyMoved) {
       for (const part of [picker, player, seedRow, ...controls, ...outerControls]) part.refresh();

@@ -16,6 +16,9 @@ export function show(value, digits = 3) {
   return value.toFixed(Math.min(places, 6)).replace("-", "−");
 }
 
+/** The same without zeros at the end: for numbers that somebody sets, which do not run along. */
+export const brief = (value, digits = 3) => show(value, digits).replace(/(\.\d*?)0+(?=·|$)/, "$1").replace(/\.(?=·|$)/, "");
+
 export const percent = (value) => `${Math.round(100 * value)} %`;
 export const degrees = (value) => (value === null ? "undefined" : `${Math.round(value)}°`);
 

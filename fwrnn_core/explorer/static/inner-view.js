@@ -54,8 +54,8 @@ export function drawInner(context, view, scene) {
     path.slice(1).forEach((p, i) => square(context, p, i === steps - 1 ? 5 : small, colours.projected));
   }
   if (layers.vertices) drawVertices(context, scene, steps, at, home);
+  if (released && layers.released) drawReleased(context, scene, at);
   if (layers.iterates) {
-    if (released) drawReleased(context, scene, at);
     const path = loop.iterates.slice(0, Math.floor(shown) + 1).map(at);
     path.push(at(between(loop.iterates, shown)));
     line(context, path, colours.delta, released ? 1.2 : 2, { halo: released ? undefined : halo });

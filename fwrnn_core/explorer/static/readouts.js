@@ -8,6 +8,8 @@ import { between } from "./inner-view.js";
 import { dot, square } from "./marks.js";
 import { methodStyles, progress } from "./outer-view.js";
 
+const GAP_FLOOR = 1e-4; // of the largest gap: what lies below is rounding, or as good as closed
+
 /** Method, steps, gradients and final loss of every trajectory; the lowest loss in bold. */
 export function makeTable() {
   const table = element("tbody");
@@ -56,6 +58,9 @@ export function makeCharts(redraw) {
     canvas.node.setAttribute("aria-label", alt);
   };
   const indexed = (values) => values.map((v, k) => [k, v]);
+  const key = (swatch, text) => element("span", {}, element("span", { class: `fwx-swatch fwx-swatch-${swatch}`, "aria-hidden": "true" }), text);
+  const other = key("projected", "projected gradient");
+  loss.node.append(element("p", { class: "fwx-chart-key" }, key("delta", "this loop"), other));
   return {
     node: element("div", { class: "fwx-charts" }, loss.node, gap.node, aim.node, descent.node),
     close: () => [loss, gap, aim, descent].forEach((chart) => chart.canvas.close()),
@@ -63,12 +68,13 @@ export function makeCharts(redraw) {
       const K = settings.inner_steps;
       const options = { colours, xMax: K, xName: "k", cursor: shown < K ? shown : undefined };
       const series = [{ points: indexed(loop.losses), colour: colours.delta, mark: dot }];
+      other.hidden = !layers.projected;
       if (layers.projected) {
         series.unshift({ points: indexed(loop.projected_losses), colour: colours.projected, dash: [2, 4], mark: square, width: 1.6 });
       }
       lineChart(loss.canvas, series, options);
       set(loss, `${show(loop.losses[0])} → ${show(loop.losses[K])}`, loop.losses[K], `Loss over the inner steps, from ${show(loop.losses[0])} to ${show(loop.losses[K])}`);
-      lineChart(gap.canvas, [{ points: indexed(loop.gaps), colour: colours.delta, mark: dot }], { ...options, zero: true });
+      lineChart(gap.canvas, [{ points: indexed(loop.gaps), colour: colours.delta, mark: dot }], { ...options, log: true, floor: GAP_FLOOR * Math.max(...loop.gaps) || 1e-12 });
       set(gap, show(loop.gaps[K]), loop.gaps[K], `Frank-Wolfe gap over the inner steps, ${show(loop.gaps[K])} at the end`);
       dial(aim.canvas, { loop, shown, delta: between(loop.iterates, shown), radius: settings.radius, outline, colours });
       set(aim, `${percent(loop.agreement)}, ${degrees(loop.angle)}`, loop.angle ?? "", `Agreement ${percent(loop.agreement)}; angle to the negative gradient ${degrees(loop.angle)}`);

@@ -2,7 +2,7 @@
 
 import { choice, slider } from "./controls.js";
 import { element, uniqueId } from "./dom.js";
-import { show } from "./format.js";
+import { brief } from "./format.js";
 
 const SEEDS = 2 ** 32;
 
@@ -37,11 +37,11 @@ export function makeSettings(store, spec) {
     return { min, max, step: (max - min) / 200 };
   };
   const fixed = (min, max, step) => () => ({ min, max, step });
-  const noise = (v) => (v ? `× ${show(v, 2)}` : "none");
-  const noiseSpoken = (v) => (v ? `${show(v, 2)} times a typical gradient` : "none");
+  const noise = (v) => (v ? `× ${brief(v, 2)}` : "none");
+  const noiseSpoken = (v) => (v ? `${brief(v, 2)} times a typical gradient` : "none");
   return {
     controls: [
-      number("radius", "Radius δ", "how far the loop may look", span("radius"), (v) => show(v)),
+      number("radius", "Radius δ", "how far the loop may look", span("radius"), (v) => brief(v)),
       number("inner_steps", "Inner steps K", "gradients before each step", fixed(1, 30, 1), String),
       choice(store, { name: "norm", label: "Norm p of the ball", hint: "its shape", options: NORMS, wide: true }),
       choice(store, { name: "step_size", label: "Step size γ", hint: "weight of the newest vertex", options: STEP_SIZES }),
@@ -50,7 +50,7 @@ export function makeSettings(store, spec) {
     ],
     outerControls: [
       number("budget", "Gradient budget", "for each method", fixed(10, 300, 10), String),
-      number("learning_rate", "Learning rate of gradient descent", "the others take the radius δ", span("learning_rate"), (v) => show(v)),
+      number("learning_rate", "Learning rate of gradient descent", "the others take the radius δ", span("learning_rate"), (v) => brief(v)),
       choice(store, { name: "schedule", label: "Radius over time", hint: "constant, or shrinking with the step t", options: SCHEDULES }),
       choice(store, { name: "outer", label: "Outer step of Frank-Wolfe", hint: "plain, or handed to Adam", options: OUTERS }),
     ],

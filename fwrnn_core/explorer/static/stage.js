@@ -2,7 +2,7 @@
 // answer to mouse, finger and arrow keys.
 
 import { element, makeCanvas, setText } from "./dom.js";
-import { show, tickText, ticks } from "./format.js";
+import { brief, show, tickText, ticks } from "./format.js";
 import { paintHeat, sampleSurface } from "./heat.js";
 import { label, makeView } from "./marks.js";
 
@@ -155,7 +155,7 @@ function describe(omega, edge, surface, [x, y], radius) {
   };
   const where = `${show(x)}, ${show(y)}; loss ${show(surface.loss(x, y))}`;
   set(omega, domain[0], domain[1], x, where);
-  set(edge, range.min, range.max, radius, show(radius));
+  set(edge, range.min, range.max, radius, brief(radius));
 }
 
 /** Pointer drag with capture; moves are handed on at most once a frame by the store. */

@@ -28,7 +28,7 @@ export function describeInner(loop, settings, spec, start) {
   return `${text} ${path}`;
 }
 
-export function describeOuter(paths, styles, inner, budget, spec) {
+export function describeOuter(paths, styles, { inner_steps: inner, noise }, budget, spec) {
   const ends = Object.entries(styles).map(([method, style]) => {
     const { losses, evaluations, diverged } = paths[method];
     const last = losses.length - 1;
@@ -39,7 +39,8 @@ export function describeOuter(paths, styles, inner, budget, spec) {
   let text = budget < inner
     ? `A budget of ${budget} gradients does not pay for one inner loop of K = ${inner}: two-loop Frank-Wolfe takes no step.`
     : `Two-loop Frank-Wolfe takes ${wolfe.steps} steps with ${wolfe.spent} gradients and reaches ${show(wolfe.loss)}.`;
-  if (best) text += ` Lowest with this budget: ${best.style.name}, ${show(best.loss)}.`;
+  if (best) text += ` Lowest ${noise ? "in this draw" : "with this budget"}: ${best.style.name}, ${show(best.loss)}.`;
+  if (best && noise) text += " Draw again to see how much is luck.";
   const lost = ends.filter((end) => end.diverged).map((end) => end.style.name);
   if (lost.length) text += ` Diverged: ${lost.join(", ")}.`;
   const far = Object.keys(styles).filter((m) => paths[m].points.some((p) => unmeasured(spec, p)));
