@@ -45,6 +45,7 @@ def test_page_over_http(visit: Visit, site: str, page: str) -> None:
     for scheme, width in LOOKS:
         look(visit.page, scheme, width)
         assert too_wide(visit.page) == [], (scheme, width)
+        assert squeezed(visit.page) == [], (scheme, width)
         shoot(visit.page, page, scheme, width)
         assert broken_rules(visit.page) == [], (scheme, width)
     assert visit.trouble == []
@@ -78,6 +79,17 @@ def too_wide(page: Any) -> list[str]:
                 .filter((el) => el.getBoundingClientRect().right > width + 1)
                 .map((el) => `${el.tagName}.${el.className}`).slice(0, 5);
             }"""
+        )
+    )
+
+
+def squeezed(page: Any) -> list[str]:
+    """Drawn figures too narrow for their letters to be read; on a phone they scroll instead."""
+    return list(
+        page.evaluate(
+            """() => [...document.querySelectorAll("main figure > img[src$='.svg']")]
+              .filter((img) => img.naturalWidth > 480 && img.getBoundingClientRect().width < 479)
+              .map((img) => img.alt)"""
         )
     )
 
