@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fwrnn_core import reports
@@ -63,15 +64,32 @@ def test_rerun_stands_beside_print_with_its_best_epoch():
     runs = cover({"adam": [0.6, 0.8, 0.7], "fw-k5": [0.9]})
     first, second = cells(reports.beside_print(runs, "table3", "har2"))
     difference = f"{80 - printed:+.2f}".replace("-", "−")
-    assert first == ["Adam", f"{printed:.2f}", "80.00", difference, "3", "2", "3.0"]
+    assert first == ["Adam", f"{printed:.2f}", "80.00", difference, "2", "70.00", "–", "3.0"]
     assert second[2] == "**90.00**"
+
+
+def test_the_end_of_the_curve_stands_beside_its_best_epoch():
+    runs = cover({"adam": [0.95, 0.1, *[0.5] * 24, *[0.7] * 25, 0.6]}, adam="partial")
+    table = reports.beside_print(runs, "table3", "har2")
+    assert "| epochs |" in table, "a run that stops early says where"
+    assert cells(table)[0][4:8] == ["52 of 200", "1", "60.00", "60.20"]
+    assert np.isnan(reports.tail_accuracy(record("a", [0.5] * 49)))
+
+
+def test_times_of_two_versions_are_not_compared():
+    one, other = record("a", [0.5]), record("b", [0.5])
+    assert reports.timed_alike([one, other])
+    one.body["environment"] = {"code": "1"}
+    other.body["environment"] = {"code": "2"}
+    assert reports.same_machine([one, other])
+    assert not reports.timed_alike([one, other])
 
 
 def test_no_rerun_is_called_the_best_while_one_is_missing():
     table = reports.beside_print(cover({"adam": [0.6], "fw-k5": None}), "table3", "har2")
     first, second = cells(table)
     assert first[2] == "60.00"
-    assert second[2:] == ["–"] * 5
+    assert second[2:] == ["–"] * 6
 
 
 def test_what_is_recorded_is_said_in_words():
@@ -106,12 +124,27 @@ def test_what_is_missing_comes_with_the_command_that_trains_it():
     )
 
 
-def test_empty_panels_give_way_to_a_sentence():
+def test_no_figure_and_no_caption_before_a_run_is_recorded():
     from matplotlib.figure import Figure
 
     fig = Figure()
     assert reports.shown(fig, [record("a", [0.5])]) is fig
-    assert "once a run is recorded" in reports.shown(fig, []).data
+    assert reports.shown(fig, []) is None
+
+
+def test_the_paper_s_mark_lies_above_the_re_run_s():
+    from fwrnn_core.figures import panel
+
+    runs = cover({"adam": [0.6], "adam-tbptt": None, "fw-k5": [0.9]})
+    _, ax = panel()
+    reports.draw_beside_print(ax, runs, "table3", "har2", [["adam", "fw-k5"], ["adam-tbptt"]])
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        "Adam",
+        "Frank-Wolfe, K = 5",
+        "Adam, TBPTT",
+    ]
+    names = [ln.get_label() for ln in ax.get_lines() if not ln.get_label().startswith("_")]
+    assert names == ["the paper", "re-run, Adam", "re-run, Frank-Wolfe"]
 
 
 def test_settings_that_no_run_has_get_no_column():

@@ -11,7 +11,7 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
-from fwrnn_core.reports import LABELS, compact, markdown_table
+from fwrnn_core.reports import LABELS, compact, is_ours, markdown_table
 from fwrnn_core.training import RunConfig
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ TASKS = {"har2": "HAR-2", "noisy-har2": "Noisy-HAR-2"}
 def label(method: str) -> str:
     """A method's name for readers."""
     return LABELS.get(method, method)
-
-
-def is_ours(method: str) -> bool:
-    """Whether the method is the paper's own optimizer or uses it."""
-    return method.startswith("fw") or method.endswith("fw")
 
 
 def empty(ax: Axes, place: float, *, horizontal: bool = False) -> None:

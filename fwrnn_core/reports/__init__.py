@@ -10,7 +10,9 @@ from fwrnn_core.reports.names import (
     X_AXES,
     Y_AXES,
     compact,
+    is_ours,
     label,
+    listed,
     method,
     published,
     short,
@@ -34,17 +36,22 @@ from fwrnn_core.reports.runs import (
     recorded,
     same_machine,
     seconds_per_epoch,
+    timed_alike,
 )
 from fwrnn_core.reports.short_runs import adjusted, live
 from fwrnn_core.reports.tables import (
+    TAIL,
     beside_print,
     best_accuracy,
+    last_accuracy,
     markdown_table,
     setup_table,
+    tail_accuracy,
 )
 
 __all__ = [
     "LABELS",
+    "TAIL",
     "X_AXES",
     "Y_AXES",
     "Recorded",
@@ -56,7 +63,10 @@ __all__ = [
     "draw_beside_print",
     "draw_groups",
     "draw_losses",
+    "is_ours",
     "label",
+    "last_accuracy",
+    "listed",
     "live",
     "markdown_table",
     "method",
@@ -72,6 +82,8 @@ __all__ = [
     "setup_table",
     "short",
     "shown",
+    "tail_accuracy",
+    "timed_alike",
     "unbroken",
     "x_label",
 ]

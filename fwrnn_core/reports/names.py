@@ -64,6 +64,24 @@ def label(run: Record | RunConfig) -> str:
     return LABELS.get(method(run), method(run))
 
 
+def is_ours(slug: str) -> bool:
+    """Whether a method is the paper's own optimizer or uses it.
+
+    >>> is_ours("fw-k5"), is_ours("lstm-fw"), is_ours("adam-tbptt")
+    (True, True, False)
+    """
+    return slug.startswith("fw") or slug.endswith("fw")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence with commas and an "and".
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
 def short(text: str) -> str:
     """A label for the end of a curve, where there is little room.
 

@@ -9,13 +9,21 @@ import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.errors import unknown
-from fwrnn_core.reports.names import X_AXES, Y_AXES, label, method, published, short, x_label
+from fwrnn_core.reports.names import (
+    X_AXES,
+    Y_AXES,
+    is_ours,
+    label,
+    method,
+    published,
+    short,
+    x_label,
+)
 from fwrnn_core.reports.runs import Recorded
 from fwrnn_core.reports.tables import best_accuracy
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
-    from IPython.display import Markdown
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -39,11 +47,9 @@ def rows(parts: Mapping[str, Recorded], *, height: float = 3.3) -> tuple[Figure,
     return fig, axes
 
 
-def shown(fig: Figure, begun: object) -> Figure | Markdown:
-    """The figure, or a sentence in place of empty panels where nothing has ``begun``."""
-    from IPython.display import Markdown
-
-    return fig if begun else Markdown("*The figure appears here once a run is recorded.*")
+def shown(fig: Figure, begun: object) -> Figure | None:
+    """The figure, or None, which a page shows without a caption, where nothing has ``begun``."""
+    return fig if begun else None
 
 
 def note(ax: Axes, text: str) -> None:
@@ -196,26 +202,41 @@ def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
         ax.locator_params(axis="x", integer=True)
 
 
-def draw_beside_print(ax: Axes, cover: Recorded, table: str, column: str) -> None:
-    """Best test accuracy of every run beside the paper's: hollow in print, filled as re-run."""
+def draw_beside_print(
+    ax: Axes, cover: Recorded, table: str, column: str, groups: Sequence[Sequence[str]] = ()
+) -> None:
+    """Best test accuracy of every run, and the paper's as a tick that no mark can hide.
+
+    ``groups`` of methods stand together, in this order (default: all, in the order of ``cover``).
+    """
     printed = published()[table]
-    blue, orange = figures.LOOKS[0].color, figures.LOOKS[1].color
+    groups = groups or [[method(config) for config in cover.configs]]
     seen: set[str] = set()
-    for place, (config, record) in enumerate(cover):
-        paper = printed[method(config)][column]["accuracy"]
-        hollow: dict[str, Any] = {"marker": "o", "color": orange, "markerfacecolor": "white"}
-        points = [(paper, "in print", hollow)]
-        if record is not None and record.epochs:
-            ours = best_accuracy(record)
-            ax.plot([paper, ours], [place, place], color=figures.FAINT, linewidth=1, zorder=1)
-            partial = record.status != "complete"
-            kind = "re-run, part of its length" if partial else "re-run"
-            points.append((ours, kind, {"marker": "<" if partial else "s", "color": blue}))
-        for value, text, style in points:
-            name = f"_{text}" if text in seen else text
-            seen.add(text)
-            ax.plot(value, place, linestyle="none", label=name, markersize=6, **style)
-    ax.set_yticks(range(len(cover.configs)), [label(c) for c in cover.configs])
+    places: dict[float, str] = {}
+    runs = {method(config): (config, record) for config, record in cover}
+    for number, group in enumerate(groups):
+        for slug in group:
+            config, record = runs[slug]
+            place = len(places) + 0.6 * number
+            places[place] = label(config)
+            paper = printed[slug][column]["accuracy"]
+            tick: dict[str, Any] = {"marker": "|", "color": figures.INK, "markersize": 13}
+            points = [(paper, "the paper", {**tick, "markeredgewidth": 2, "zorder": 4})]
+            if record is not None and record.epochs:
+                ours = best_accuracy(record)
+                ax.plot([paper, ours], [place, place], color=figures.FAINT, linewidth=1, zorder=1)
+                look, text = figures.LOOKS[1], "re-run, Adam"
+                if is_ours(slug):
+                    look, text = figures.LOOKS[0], "re-run, Frank-Wolfe"
+                partial = record.status != "complete"
+                text += ", part of its length" if partial else ""
+                mark = "<" if partial else look.marker
+                points.append((ours, text, {"marker": mark, "color": look.color, "markersize": 6}))
+            for value, text, style in points:
+                name = f"_{text}" if text in seen else text
+                seen.add(text)
+                ax.plot(value, place, linestyle="none", label=name, **style)
+    ax.set_yticks(list(places), list(places.values()))
     # Downwards, as in the table; said once more by a second panel that shares the axis.
-    ax.set_ylim(len(cover.configs) - 0.5, -0.5)
+    ax.set_ylim(max(places) + 0.6, -0.6)
     ax.set_xlabel("best test accuracy (%)")

@@ -121,6 +121,12 @@ def same_machine(runs: Sequence[Record]) -> bool:
     return len(places) <= 1
 
 
+def timed_alike(runs: Sequence[Record]) -> bool:
+    """Whether seconds may be compared: one kind of machine, one version of the sources."""
+    sources = {r.body.get("environment", {}).get("code") for r in runs}
+    return len(sources) <= 1 and same_machine(runs)
+
+
 def seconds_per_epoch(record: Record) -> float:
     """Median over the epochs, test included; NaN where no epoch is complete.
 

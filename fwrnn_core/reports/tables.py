@@ -38,6 +38,9 @@ def markdown_table(
     return "\n".join(lines)
 
 
+TAIL = 50  # epochs at the end of a run whose mean shows where its curve lies
+
+
 def best_accuracy(record: Record) -> float:
     """Best test accuracy over the epochs, in per cent: what the paper's tables hold.
 
@@ -46,21 +49,28 @@ def best_accuracy(record: Record) -> float:
     return 100 * record.best("test_accuracy") if record.epochs else float("nan")
 
 
+def last_accuracy(record: Record) -> float:
+    """Test accuracy of the last recorded epoch, in per cent; NaN where there is none."""
+    return 100 * float(record.curve("test_accuracy")[-1]) if record.epochs else float("nan")
+
+
+def tail_accuracy(record: Record) -> float:
+    """Mean test accuracy of the last :data:`TAIL` epochs, in per cent; NaN for a shorter run."""
+    if record.epochs < TAIL:
+        return float("nan")
+    return 100 * float(np.mean(record.curve("test_accuracy")[-TAIL:]))
+
+
 def beside_print(cover: Recorded, table: str, column: str) -> str:
-    """Best test accuracy, published and re-run, one row per run; a dash where there is no record.
+    """Best test accuracy, published and re-run, and where the re-run's curve ends; one row per run,
+    a dash where there is no record.
 
     ``table`` is a table of :func:`published`, ``column`` its data set ("har2", "pixel" …). The best
-    re-run is bold only once every run is at full length.
+    re-run is bold only once every run is at full length; how many epochs there are is only said
+    while a run is not.
     """
-    header = [
-        "Method",
-        "in print (%)",
-        "re-run (%)",
-        "re-run minus print (points)",
-        "epochs",
-        "best at",
-        "minutes",
-    ]
+    header = ["Method", "paper (%)", "re-run (%)", "difference (points)", "epochs", "best at"]
+    header += ["last epoch (%)", f"last {TAIL}, mean (%)", "minutes"]
     printed = [published()[table][method(c)][column]["accuracy"] for c in cover.configs]
     ours = [best_accuracy(r) if r is not None else float("nan") for r in cover.records]
     body = []
@@ -68,16 +78,23 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
         row = [label(config), f"{paper:.2f}"]
         if record is None or not record.epochs:
             state = "–" if record is None else progress(record)
-            row += ["–", "–", state, "–", "–"]
+            row += ["–", "–", state, "–", "–", "–", "–"]
         else:
+            tail = tail_accuracy(record)
             row += [
                 f"{mine:.2f}",
                 f"{mine - paper:+.2f}".replace("-", "−"),
                 progress(record).removesuffix(" epochs"),
                 f"{np.nanargmax(record.curve('test_accuracy')) + 1}",
+                f"{last_accuracy(record):.2f}",
+                f"{tail:.2f}" if np.isfinite(tail) else "–",
                 f"{record.seconds / 60:.1f}",
             ]
         body.append(row)
+    if all(r.status == "complete" for r in cover.found):
+        place = header.index("epochs")
+        for row in (header, *body):
+            del row[place]
     best = {1: int(np.argmax(printed))}
     if cover.whole and np.isfinite(ours).any():
         best[2] = int(np.nanargmax(ours))

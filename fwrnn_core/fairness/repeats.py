@@ -1,0 +1,224 @@
+"""Table III's plain rows in the authors' settings with further seeds: what is a seed's luck.
+
+Adam and the other rows of one seed begin at the same weights, so differences are taken seed by
+seed. A run's accuracy is read in two ways: at its best epoch, as the paper does, and at its last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from fwrnn_core import figures
+from fwrnn_core.evidence import Coverage, Evidence
+from fwrnn_core.experiments.published import REPEATED, repeats
+from fwrnn_core.fairness.search import TASKS, empty, label
+from fwrnn_core.fairness.statistics import Paired, estimate, from_zero, paired, signed
+from fwrnn_core.reports import (
+    best_accuracy,
+    is_ours,
+    last_accuracy,
+    listed,
+    markdown_table,
+    published,
+    short,
+    tail_accuracy,
+)
+from fwrnn_core.training import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+YARDSTICK = "adam"
+ENOUGH = 3  # seeds, from which on an interval is worth showing
+READINGS: dict[str, tuple[str, Callable[[Record], float]]] = {
+    "best": ("best epoch", best_accuracy),
+    "last": ("last epoch", last_accuracy),
+    "tail": ("mean of the last epochs", tail_accuracy),
+}
+
+
+def repeated(evidence: Evidence, task: str, method: str, reading: str = "best") -> dict[int, float]:
+    """Test accuracy in per cent by seed, the published seed too; complete runs only.
+
+    ``reading`` is a key of :data:`READINGS`.
+    """
+    found = [evidence.complete(name) for name in repeats(f"{task}/published/{method}")]
+    return {r.config.seed: READINGS[reading][1](r) for r in found if r is not None}
+
+
+def repeated_lead(evidence: Evidence, task: str, method: str, reading: str = "best") -> Paired:
+    """Test accuracy less Adam's in points, over the seeds that both have."""
+    ours, base = (repeated(evidence, task, m, reading) for m in (method, YARDSTICK))
+    return paired(ours, base)
+
+
+def repeated_leads(evidence: Evidence, task: str, reading: str = "best") -> dict[str, Paired]:
+    """:func:`repeated_lead` of every repeated row that shares :data:`ENOUGH` seeds with Adam."""
+    tests = {m: repeated_lead(evidence, task, m, reading) for m in REPEATED if m != YARDSTICK}
+    return {m: t for m, t in tests.items() if t.n >= ENOUGH}
+
+
+def repeated_words(evidence: Evidence, task: str, method: str, reading: str = "best") -> str:
+    """:func:`repeated_lead` with the number of seeds; the interval from :data:`ENOUGH` of them on.
+
+    A dash where no seed has both runs.
+    """
+    lead = repeated_lead(evidence, task, method, reading)
+    if not lead.n:
+        return "–"
+    value = lead.rounded(1) if lead.n >= ENOUGH else signed(lead.difference, 1)
+    return f"{value} points with {lead.n} {'seed' if lead.n == 1 else 'seeds'}"
+
+
+def repeat_coverage(evidence: Evidence, *tasks: str) -> Coverage:
+    """State of the runs with further seeds on the given tasks."""
+    every = (repeats(f"{task}/published/{m}")[1:] for task in tasks for m in REPEATED)
+    return evidence.coverage(name for names in every for name in names)
+
+
+def repeat_table(evidence: Evidence, task: str) -> str:
+    """Accuracy at the best and at the last epoch, and both less Adam's; a row per repeated method,
+    ± the half-width of the 95 % interval."""
+    header = ["Method", "seeds", "best epoch (%)", "minus Adam", "last epoch (%)", "minus Adam"]
+    rows = []
+    for method in REPEATED:
+        seeds = repeated(evidence, task, method)
+        row = [label(method), f"{len(seeds)} of {len(repeats(f'{task}/published/{method}'))}"]
+        for reading in ("best", "last"):
+            values = list(repeated(evidence, task, method, reading).values())
+            lead = repeated_lead(evidence, task, method, reading)
+            row.append(str(estimate(values)) if values else "–")
+            row.append(str(lead) if lead.n and method != YARDSTICK else "–")
+        rows.append(row)
+    return markdown_table(header, rows)
+
+
+def repeat_figure(evidence: Evidence) -> Figure | None:
+    """:func:`draw_repeats` at the best and at the last epoch for each task with enough seeds; None
+    while there is none."""
+    from matplotlib.figure import Figure
+
+    tasks = [task for task in TASKS if repeated_leads(evidence, task)]
+    if not tasks:
+        return None
+    fig = Figure(figsize=(figures.WIDTH, 2.5 * len(tasks)))
+    for line, task in zip(
+        fig.subplots(len(tasks), 2, sharey=True, squeeze=False), tasks, strict=True
+    ):
+        for ax, reading in zip(line, ("best", "last"), strict=True):
+            draw_repeats(ax, evidence, task, reading)
+            ax.set_title(f"{TASKS[task]}, {READINGS[reading][0]}")
+            if task == tasks[-1]:
+                ax.set_xlabel("accuracy minus Adam (points)")
+    return fig
+
+
+def draw_repeats(ax: Axes, evidence: Evidence, task: str, reading: str) -> None:
+    """Difference to Adam of each repeated row: a dot per seed, mean and 95 % interval."""
+    base = repeated(evidence, task, YARDSTICK, reading)
+    methods = [m for m in REPEATED if m != YARDSTICK]
+    for row, method in enumerate(methods):
+        own = repeated(evidence, task, method, reading)
+        draw_row(ax, row, [own[s] - base[s] for s in sorted(set(own) & set(base))], method)
+    finish_rows(ax, [label(m) for m in methods])
+
+
+def draw_row(ax: Axes, row: int, values: list[float], method: str) -> None:
+    """One method's differences in a row: faint dots, their mean, and its 95 % interval."""
+    if not values:
+        empty(ax, row, horizontal=True)
+        return
+    look = figures.LOOKS[0 if is_ours(method) else 1]
+    ax.plot(values, [row] * len(values), "o", color=figures.FAINT, markersize=3.5, zorder=2)
+    test = from_zero(values)
+    if not math.isnan(test.low):
+        ax.hlines(row, test.low, test.high, color=look.color, linewidth=1.8)
+    ax.plot([test.difference], [row], look.marker, color=look.color, markersize=7, zorder=3)
+
+
+def finish_rows(ax: Axes, names: list[str]) -> None:
+    """Names of the rows from above to below, the line at zero, and which side of it is better."""
+    ax.axvline(0, color=figures.INK, linewidth=0.8)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -1.1)
+    for side, words in ((-1, "worse ←"), (1, "→ better")):
+        ax.annotate(
+            words,
+            (0, -0.85),
+            (4 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            color=figures.FAINT,
+            fontsize=9,
+        )
+
+
+def repeat_reading(evidence: Evidence, task: str) -> str:
+    """What the seeds of one task decide, as sentences; empty before there are enough."""
+    parts = []
+    for reading in ("best", "last"):
+        tests = repeated_leads(evidence, task, reading)
+        if tests:
+            parts.append(f"at the {READINGS[reading][0]}, {sides(tests)}")
+    if not parts:
+        return ""
+    most = max(t.n for t in repeated_leads(evidence, task).values())
+    return f"**{TASKS[task]}, {most} seeds.** Against Adam, in points: {'; '.join(parts)}."
+
+
+def sides(tests: Mapping[str, Paired], digits: int = 1) -> str:
+    """Which methods are ahead, which behind, and for which the seeds leave both open.
+
+    >>> sides({"fw-k1": Paired(2.0, 1.0, 3.0, 0.01, 3), "fw-k5": Paired(0.5, -1.0, 2.0, 0.4, 3)})
+    'K = 1 (+2.0 ± 1.0) is ahead, and K = 5 (+0.5 ± 1.5) shows no detectable difference'
+    """
+    verbs = {
+        1: ("is ahead", "are ahead"),
+        -1: ("is behind", "are behind"),
+        0: ("shows no detectable difference", "show no detectable difference"),
+    }
+    said = []
+    for side, verb in verbs.items():
+        who = [
+            f"{short(label(m))} ({t.rounded(digits)})" for m, t in tests.items() if t.side == side
+        ]
+        if who:
+            said.append(f"{listed(who)} {verb[len(who) > 1]}")
+    return ", and ".join(said)
+
+
+def printed_lead(task: str, method: str) -> float:
+    """What the paper's Table III has a method ahead of Adam, in points.
+
+    >>> round(printed_lead("noisy-har2", "fw-k10"), 2)
+    15.14
+    """
+    rows = published()["table3"]
+    return float(rows[method][task]["accuracy"] - rows[YARDSTICK][task]["accuracy"])
+
+
+def published_finding(evidence: Evidence) -> str:
+    """Whether the two main leads of Table III come back, as a sentence; empty without their runs.
+
+    A lead counts by its interval from :data:`ENOUGH` seeds on, and by its sign before.
+    """
+    said = []
+    for where, task, method in (
+        ("under noise", "noisy-har2", "fw-k10"),
+        ("on clean data", "har2", "fw-k5"),
+    ):
+        lead = repeated_lead(evidence, task, method)
+        if not lead.n:
+            return ""
+        side = lead.side if lead.n >= ENOUGH else int(lead.difference > 0) or -1
+        verb = {1: "comes back", 0: "is undecided", -1: "does not come back"}[side]
+        said.append(
+            f"the lead {where} {verb} ({short(label(method))} over Adam:"
+            f" {repeated_words(evidence, task, method)}; the paper:"
+            f" {signed(printed_lead(task, method), 1)})"
+        )
+    return f"In the authors' own settings {', '.join(said)}."

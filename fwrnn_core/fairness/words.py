@@ -1,0 +1,234 @@
+"""What the fair runs say, and what they cannot say, in sentences whose words follow the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import fair
+from fwrnn_core.fairness.final import (
+    BASELINE,
+    comparisons,
+    final_coverage,
+    finals,
+)
+from fwrnn_core.fairness.search import TASKS, best_of, label, trials
+from fwrnn_core.fairness.statistics import Paired, holm
+from fwrnn_core.reports import listed, short
+
+PLAIN = ("fw-k1", "fw-k5", "fw-k10")  # the method alone, on the plain network
+CHUNKED = ("adam-tbptt", "fw-tbptt")
+FEWEST = 2  # seeds, below which there is no interval
+
+
+def in_words(method: str) -> str:
+    """A method's name inside a sentence, where a comma would part it.
+
+    >>> in_words("fw-k5"), in_words("adam-tbptt")
+    ('Frank-Wolfe with K = 5', 'Adam with TBPTT')
+    """
+    return label(method).replace(", ", " with ", 1)
+
+
+def _tests(evidence: Evidence, task: str) -> dict[str, Paired]:
+    return {m: t for m, t in comparisons(evidence, task).items() if t.n >= FEWEST}
+
+
+def _side(tests: Mapping[str, Paired], side: int) -> list[str]:
+    return [m for m, t in tests.items() if t.side == side]
+
+
+def named(methods: Sequence[str], tests: Mapping[str, Paired] | None = None) -> str:
+    """Methods in a sentence, with their differences if ``tests`` has them.
+
+    >>> named(["adam", "fw-k1", "fw-k5"])
+    'Adam, Frank-Wolfe with K = 1 and K = 5'
+    """
+    parts, alone = [], False
+    for method in methods:
+        name = short(label(method)) if alone and method in PLAIN else in_words(method)
+        alone = alone or method in PLAIN
+        parts.append(f"{name} ({tests[method].rounded(1)})" if tests else name)
+    return listed(parts)
+
+
+def _lost_to_holm(tests: Mapping[str, Paired]) -> list[str]:
+    """The methods whose interval leaves zero out, but not when tests are adjusted for their
+    number."""
+    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    return [m for m, t in tests.items() if t.side and adjusted[m] > 0.05]
+
+
+def brief(evidence: Evidence, task: str) -> str:
+    """Who is ahead of the baseline and who behind, and what the correction leaves of it."""
+    tests = _tests(evidence, task)
+    name = TASKS[task]
+    if not tests:
+        return f"On {name} no method has been compared with {label(BASELINE)} yet."
+    ahead, behind = _side(tests, 1), _side(tests, -1)
+    text = f"On {name} no method is ahead of {label(BASELINE)}"
+    if ahead:
+        verb = "is" if len(ahead) == 1 else "are"
+        text = f"On {name} {named(ahead, tests)} {verb} ahead of {label(BASELINE)}"
+        others = [m for m in PLAIN if m in tests and m not in ahead]
+        if others:
+            text += f"; {named(others)} {'is' if len(others) == 1 else 'are'} not"
+    text += "."
+    if behind:
+        text += f" {named(behind, tests)} {'is' if len(behind) == 1 else 'are'} behind."
+    if ahead or behind:
+        lost = _lost_to_holm(tests)
+        kept = [m for m in (*ahead, *behind) if m not in lost]
+        seeds = max(t.n for t in tests.values())
+        left = f"remains for {named(kept)}" if kept else "remains for none"
+        text += (
+            f" Corrected for the number of comparisons (Holm, {seeds} seeds), a difference {left}."
+        )
+    waiting = len(fair.METHODS) - 1 - len(tests)
+    return text + (f" Not run yet: {waiting} methods." if waiting else "")
+
+
+def reading(evidence: Evidence, task: str) -> str:
+    """What the final runs of one task allow to say, by the rule of the interval, as Markdown."""
+    heading = f"**{TASKS[task]}.** {final_coverage(evidence, task).words()}"
+    tests = _tests(evidence, task)
+    if not tests:
+        return f"{heading} Nothing can be compared with {label(BASELINE)} yet."
+    groups = {1: "Better", 0: "No detectable difference", -1: "Worse"}
+    parts = [f"Against {label(BASELINE)}, in points of test accuracy:\n"]
+    for side, words in groups.items():
+        members = [f"{label(m)} {tests[m]}" for m in _side(tests, side)]
+        if members:
+            parts.append(f"- {words}: {'; '.join(members)}.")
+    lost = [label(m) for m in _lost_to_holm(tests)]
+    if lost:
+        parts.append(
+            "- Adjusted for the number of comparisons (Holm), no longer detectable at the 5 % "
+            f"level: {'; '.join(lost)}."
+        )
+    return heading + "\n\n" + "\n".join([*parts, *_strictness(tests)])
+
+
+def _strictness(tests: Mapping[str, Paired]) -> list[str]:
+    """How large a t value the strictest of Holm's steps asks for, beside the largest there is."""
+    from scipy.stats import t as student
+
+    proper = [t for t in tests.values() if 0 < t.p < 1]
+    if not proper:
+        return []
+    fewest = min(t.n for t in proper)
+    needed = float(student.isf(0.05 / len(tests) / 2, fewest - 1))
+    largest = max(float(student.isf(t.p / 2, t.n - 1)) for t in proper)
+    text = (
+        f"- With {fewest} seeds and {len(tests)} comparisons the smallest p survives the"
+        " adjustment"
+        f" only from |t| = {needed:.1f} on; the largest here is {largest:.1f}."
+    )
+    if largest < needed:
+        text += " That none survives is then a statement about the number of seeds."
+    return [text]
+
+
+def both_tasks(evidence: Evidence) -> str:
+    """What the adjustment makes of the differences that survive it on one task, if the comparisons
+    of both tasks are counted together; empty where there is nothing to say."""
+    tests = {(task, m): t for task in TASKS for m, t in _tests(evidence, task).items()}
+    if len({task for task, _ in tests}) < len(TASKS):
+        return ""
+    together = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    said = []
+    for task in TASKS:
+        own = _tests(evidence, task)
+        alone = dict(zip(own, holm([t.p for t in own.values()]), strict=True))
+        said += [
+            f"{in_words(m)} on {TASKS[task]} goes from p = {alone[m]:.3f} to"
+            f" {together[task, m]:.3f}"
+            for m in own
+            if alone[m] <= 0.05
+        ]
+    if not said:
+        return ""
+    return f"Adjusted for all {len(tests)} comparisons of both data sets, {listed(said)}."
+
+
+def plain_finding(evidence: Evidence) -> str:
+    """The method alone against clipping, on clean data and under noise, in three sentences; empty
+    before it has been compared on both."""
+    tests = {task: _tests(evidence, task) for task in TASKS}
+    if any(m not in found for found in tests.values() for m in PLAIN):
+        return ""
+    clean, noisy = tests.values()
+    ahead = [m for m in PLAIN if clean[m].side == 1]
+    text = "With every method tuned alike, several seeds, and gradient clipping in the baseline, "
+    if ahead:
+        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead of Adam "
+        text += "with clipping on clean data."
+    else:
+        text += (
+            "no Frank-Wolfe variant of the plain network beats Adam with clipping on clean data "
+        )
+        text += f"(K = 5: {clean['fw-k5'].rounded(1)} points)."
+    ahead = [m for m in PLAIN if noisy[m].side == 1]
+    if ahead:
+        lost = set(ahead) <= set(_lost_to_holm(noisy))
+        text += f" Under noise {named(ahead, noisy)} {'is' if len(ahead) == 1 else 'are'}"
+        text += " ahead" + (
+            ", which does not survive the correction for several comparisons." if lost else "."
+        )
+    else:
+        text += f" Nor does one under noise (K = 5: {noisy['fw-k5'].rounded(1)} points)."
+    if all(
+        m in found and found[m].difference > max(found[p].difference for p in PLAIN)
+        for found in tests.values()
+        for m in CHUNKED
+    ):
+        text += " Truncated backpropagation helps more, with either optimizer."
+    return text
+
+
+def search_limits(evidence: Evidence, task: str) -> str:
+    """Two things that the search of one task did not give to all alike, as Markdown bullets; empty
+    before a search is complete."""
+    late, chosen = [], []
+    for method in fair.METHODS:
+        found = trials(evidence, task, method)
+        if not all(np.isfinite(t.loss) for t in found):
+            continue
+        ends = [evidence.record(t.config.name) for t in found]
+        last = sum(int(np.nanargmin(r.curve("validation_loss"))) == r.epochs - 1 for r in ends if r)
+        late.append(f"{last} for {in_words(method)}")
+        if (best := best_of(found)) is not None:
+            chosen.append(best.config.batch_size)
+    if not late:
+        return ""
+    small = min(fair.BATCH_SIZES)
+    draws = sum(c.batch_size == small for c in fair.search(task, BASELINE))
+    return (
+        f"- Of {fair.TRIALS} trials on {TASKS[task]}, these have their lowest validation loss in"
+        " the"
+        f" last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were cut short, and a method"
+        " with many of them is judged below its best.\n"
+        f"- {sum(c == small for c in chosen)} of {len(chosen)} choices on {TASKS[task]} are among"
+        f" the {draws} draws with minibatches of {small}, which make most gradients in"
+        f" {fair.SEARCH_EPOCHS} epochs. What is tuned is in part the number of gradients."
+    )
+
+
+def gradients_spent(evidence: Evidence, task: str) -> str:
+    """How many gradients the final runs of one task took, the fewest and the most; or empty."""
+    spent = {}
+    for method in fair.METHODS:
+        if runs := list(finals(evidence, task, method).values()):
+            spent[method] = float(runs[0].curve("gradient_evaluations")[-1])
+    if not spent:
+        return ""
+    least, most = min(spent, key=lambda m: spent[m]), max(spent, key=lambda m: spent[m])
+    text = (
+        f"A final run on {TASKS[task]} takes between {spent[least]:,.0f} gradients"
+        f" ({in_words(least)}) and {spent[most]:,.0f} ({in_words(most)})"
+    )
+    if BASELINE in spent and "adam" in spent:
+        text += f"; Adam takes {spent['adam']:,.0f}, with clipping {spent[BASELINE]:,.0f}"
+    return text + "."
