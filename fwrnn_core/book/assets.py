@@ -45,6 +45,9 @@ _SEARCH = re.compile(
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}")
 _CLASS = re.compile(r"\.((?:[\w-]|\\.)+)")
+_ROW_NAME = re.compile(
+    r'(<tr[^>]*>\s*)<td>((?:(?!</td>).)*)</td>(?=\s*<td class="text-right")', re.DOTALL
+)
 _SIGNATURE = re.compile(r'(<span class="sig-paren">\(</span>)\s*<dl>(.*?)</dl>', re.DOTALL)
 _FORMULA = '<span class="math notranslate nohighlight">[^<]*</span>'
 _BESIDE = re.compile(
@@ -91,7 +94,16 @@ def mend_page(page: str) -> str:
     >>> mend_page('<script src="../searchindex.js"></script><p>')
     '<p>'
     """
-    return mend_roles(mend_signatures(hold_together(_SEARCH.sub("", page))))
+    return mend_roles(name_rows(mend_signatures(hold_together(_SEARCH.sub("", page)))))
+
+
+def name_rows(page: str) -> str:
+    """A name before a row of numbers is the row's header, which Markdown cannot say.
+
+    >>> name_rows('<tr><td><p>Adam</p></td><td class="text-right">1</td></tr>')
+    '<tr><th scope="row"><p>Adam</p></th><td class="text-right">1</td></tr>'
+    """
+    return _ROW_NAME.sub(r'\1<th scope="row">\2</th>', page)
 
 
 def mend_signatures(page: str) -> str:
