@@ -83,7 +83,7 @@ def from_zero(differences: Sequence[float]) -> Paired:
     """Are the differences zero on average? One-sample t-test of their mean.
 
     Differences that are all the same have no spread to test against: the interval is a point, and
-    p is 1 if they are zero and 0 else.
+    p is 1 if they are zero and 0 otherwise.
     """
     from scipy.stats import ttest_1samp
 

@@ -54,7 +54,7 @@ class Recorded:
 
     @property
     def extent(self) -> str:
-        """How far all recorded runs go, where all stop early at the same epoch; else ""."""
+        """How far all recorded runs go, where all stop early at the same epoch; otherwise ""."""
         extents = {progress(r) for r in self.found}
         return extents.pop() if self.partial == self.found and len(extents) == 1 else ""
 
