@@ -1,15 +1,21 @@
 """Opt-in control of the radius: grow it where the walk says that the ball is too small.
 
-Two signals, both in use as trust-region rules:
+Two signals:
 
 ``"ratio"``: actual over predicted decrease, (F(ω_t) − F(ω_t + Δ_K)) / (m(0) − m(Δ_K)), on one
-    minibatch (Conn, Gould and Toint, Trust-Region Methods, 2000, section 6.1). The model m is
-    linear for Frank-Wolfe and projected gradients, quadratic for the trust-region solver. Needs
+    minibatch, as trust-region methods have it (Conn, Gould and Toint, Trust-Region Methods, 2000,
+    section 6.1; Nocedal and Wright, Numerical Optimization, 2006, algorithm 4.1). As there, δ grows
+    only where the step reached the boundary of its ball (of any one, where a radius has several): a
+    ball that did not bind tells nothing about a larger one. Unlike there, no step is refused: one
+    that raises F shrinks the ball, but is taken. And what is judged is Δ_K, whatever the outer
+    optimizer makes of it: under Adam or SGD it is not the step taken. The model m is linear for
+    Frank-Wolfe and projected gradients, quadratic for the trust-region solver. Needs
     ``step(closure)`` and costs one more evaluation per loop, and one buffer for the first gradient
     where the model is linear.
-``"agreement"``: ‖Δ_K‖/δ, rescaled so that 0 is what K random vertices would give (1/√K) and 1 is
-    K equal ones (ours). Free, and works with a fresh minibatch per inner step. For Euclidean balls
-    only: in a ball with corners (p = 1, ∞, nuclear) random vertices agree as well as equal ones.
+``"agreement"`` (ours): ‖Δ_K‖/δ, rescaled so that 0 is what random vertices would give
+    (:func:`chance`: 1/√K for γ_k = 1/k) and 1 is K equal ones. Free, and works with a fresh
+    minibatch per inner step. For Euclidean balls only: in a ball with corners (p = 1, ∞, nuclear)
+    random vertices agree as well as equal ones.
 """
 
 from __future__ import annotations
@@ -19,20 +25,27 @@ from dataclasses import dataclass
 
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.numbers import as_number
+from fwrnn_core.optim.schedule import StepSize, rule
 
 SIGNALS = ("agreement", "ratio")
+#: ‖Δ_K‖/δ from which a step counts as one to the boundary: rounding, and a walk that all but fills
+#: its ball, must not hold the radius back.
+AT_BOUNDARY = 0.99
 
 
 @dataclass(frozen=True)
 class AdaptiveRadius:
     """δ ← grow·δ when the signal exceeds ``high``, shrink·δ when it is below ``low``.
 
-    ``bounds`` limit δ relative to what lr and radius make it. The thresholds and factors default to
-    the customary 1/4, 3/4, 1/2 and 2.
+    The ratio grows δ only after a step to the boundary of the ball. ``bounds`` limit δ relative to
+    what lr and radius make it. The thresholds and factors default to the customary 1/4, 3/4, 1/2
+    and 2.
 
     >>> rule = AdaptiveRadius("ratio")
     >>> rule.update(1.0, 0.9), rule.update(1.0, 0.5), rule.update(1.0, -3.0)
     (2.0, 1.0, 0.5)
+    >>> rule.update(1.0, 0.9, at_boundary=False)
+    1.0
     """
 
     signal: str = "agreement"
@@ -56,10 +69,14 @@ class AdaptiveRadius:
         if not 0 < lower <= 1 <= upper < math.inf:
             raise ConfigError(f"bounds = {self.bounds!r}: must be 0 < lower <= 1 <= upper")
 
-    def update(self, factor: float, value: float) -> float:
-        """The next factor on δ, given the present one and the signal; NaN shrinks."""
+    def update(self, factor: float, value: float, *, at_boundary: bool = True) -> float:
+        """The next factor on δ, given the present one and the signal; NaN shrinks.
+
+        ``at_boundary``: whether the step that the signal judges reached the boundary of its ball;
+        without that there is no growth.
+        """
         if value > self.high:
-            factor *= self.grow
+            factor *= self.grow if at_boundary else 1.0
         elif not value >= self.low:
             factor *= self.shrink
         return min(max(factor, self.bounds[0]), self.bounds[1])
@@ -72,11 +89,27 @@ def make_adaptive(adaptive: str | AdaptiveRadius | None) -> AdaptiveRadius | Non
     return AdaptiveRadius(adaptive)
 
 
-def beyond_chance(agreement: float, inner_steps: int) -> float:
-    """Agreement rescaled: 0 for random vertices, 1 for equal ones.
+def chance(step_size: StepSize, inner_steps: int, workers: int = 1) -> float:
+    """‖Δ_K‖/δ that random vertices of a Euclidean ball give: √(Σ_k w_k²/n) for n workers.
 
-    >>> beyond_chance(0.5, 4), beyond_chance(1.0, 4)
+    Δ_K = Σ_k w_k s_k with w_k = γ_k Π_{j>k} (1 − γ_j), and the directions of many weights are
+    nearly orthogonal, so that squares add; the mean over n workers holds n·K vertices of weight
+    w_k/n. For γ_k = 1/k all w_k are 1/K; other step sizes favour some vertices, which leaves more.
+
+    >>> [round(chance(rule, 5), 3) for rule in ("1/k", "2/(k+1)")], chance("1/k", 4, workers=4)
+    ([0.447, 0.494], 0.25)
+    """
+    gamma, squares = rule(step_size), 0.0
+    for k in range(1, inner_steps + 1):
+        step = float(gamma(k))
+        squares = (1 - step) ** 2 * squares + step**2
+    return math.sqrt(squares / workers)
+
+
+def beyond_chance(agreement: float, expected: float) -> float:
+    """Agreement rescaled: 0 for random vertices, which agree by ``expected`` < 1; 1 for equal ones.
+
+    >>> beyond_chance(0.5, chance("1/k", 4)), beyond_chance(1.0, chance("1/k", 4))
     (0.0, 1.0)
     """
-    chance = inner_steps**-0.5
-    return (agreement - chance) / (1 - chance)
+    return (agreement - expected) / (1 - expected)

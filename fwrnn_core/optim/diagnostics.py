@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fwrnn_core.optim import inner
-from fwrnn_core.optim.adaptive import AdaptiveRadius, beyond_chance
+from fwrnn_core.optim import distributed, inner
+from fwrnn_core.optim.adaptive import AT_BOUNDARY, beyond_chance, chance
 from fwrnn_core.optim.options import radius
 
 if TYPE_CHECKING:
@@ -45,20 +45,26 @@ def summary(opt: FrankWolfe) -> dict[str, Any]:
     return found
 
 
-def adapt(loop: Sequence[inner.Part], scope: str, rule: AdaptiveRadius, ratio: float) -> None:
+def adapt(opt: FrankWolfe, loop: Sequence[inner.Part]) -> None:
     """Let the rule move the radius of the loop's groups, by the ratio or by their agreement."""
-    values = [own[0]["agreement"] for _, own, _ in inner.balls(loop, scope)]
-    if not values:
+    rule = opt.adaptive
+    values = [own[0]["agreement"] for _, own, _ in inner.balls(loop, opt.scope)]
+    if rule is None or not values:
         return
+    at_boundary = True
     if rule.signal == "ratio":
-        value = ratio
-    elif loop[0].group["inner_steps"] == 1:
-        return  # K was lowered since: a single vertex agrees with itself, nothing to steer by
+        # One radius for several balls binds where it binds any of them.
+        value, at_boundary = opt._ratio, max(values) >= AT_BOUNDARY
     else:
-        value = beyond_chance(sum(values) / len(values), loop[0].group["inner_steps"])
+        workers = 1 if opt.process_group is None else distributed.size(opt.process_group)
+        expected = chance(opt.step_size, loop[0].group["inner_step"], workers)
+        if expected >= 1:
+            return  # one vertex is all, as where K was lowered to 1 since: nothing to steer by
+        value = beyond_chance(sum(values) / len(values), expected)
     for part in loop:
+        scale = part.group["radius_scale"]
         part.group["signal"] = value
-        part.group["radius_scale"] = rule.update(part.group["radius_scale"], value)
+        part.group["radius_scale"] = rule.update(scale, value, at_boundary=at_boundary)
 
 
 def _per_ball(groups: Groups, state: inner.State, scope: str, key: str, missing: Any) -> list[Any]:

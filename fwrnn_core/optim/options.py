@@ -109,7 +109,8 @@ def check_memory(groups: Iterable[Mapping[str, Any]]) -> None:
 
 
 def check_adaptive(adaptive: AdaptiveRadius | None, group: Mapping[str, Any], solver: str) -> None:
-    """Agreement says something where random vertices agree by 1/√K: a Euclidean ball, K ≥ 2.
+    """Agreement says something where random vertices agree less than equal ones: a Euclidean
+    ball, K ≥ 2.
 
     A single vertex always agrees with itself, and in a ball with corners so do random ones.
     """

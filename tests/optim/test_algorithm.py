@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe, lmo
-from fwrnn_core.optim import AdaptiveRadius, ProjectedGradient
+from fwrnn_core.optim import ProjectedGradient
 from fwrnn_core.optim.balls import ball_for
 
 SHAPES = [(4, 3), (3,), (), (2, 2, 2)]
@@ -369,93 +369,6 @@ def test_angle_between_the_walk_and_the_first_gradient() -> None:
         w.grad = torch.tensor(g, dtype=torch.float64)
         opt.step()
     assert opt.diagnostics()["angle"] == pytest.approx([45.0])
-
-
-def test_agreement_steers_the_radius() -> None:
-    w = nn.Parameter(torch.zeros(4))
-    opt = FrankWolfe([w], lr=0.1, inner_steps=4, adaptive="agreement")
-    for _ in range(4):
-        w.grad = torch.ones(4)
-        opt.step()
-    assert opt.diagnostics()["radius"] == pytest.approx([0.2])
-    for _ in range(2):
-        for k in range(4):
-            w.grad = torch.eye(4)[k]
-            opt.step()
-    assert opt.diagnostics()["radius"] == pytest.approx([0.05])
-    assert opt.diagnostics()["signal"] == pytest.approx([0.0])
-    assert opt.param_groups[0]["lr"] == 0.1
-
-
-def test_the_adaptive_radius_stays_within_its_bounds() -> None:
-    w = nn.Parameter(torch.zeros(4))
-    rule = AdaptiveRadius("agreement", bounds=(0.5, 4.0))
-    opt = FrankWolfe([w], lr=0.1, inner_steps=4, adaptive=rule)
-    seen = []
-    for vertex in (torch.ones(4), None):
-        for _ in range(5):
-            for k in range(4):
-                w.grad = torch.eye(4)[k] if vertex is None else vertex.clone()
-                opt.step()
-            seen += opt.diagnostics()["radius"]
-    assert seen[:5] == pytest.approx([0.2, 0.4, 0.4, 0.4, 0.4])
-    assert seen[5:] == pytest.approx([0.2, 0.1, 0.05, 0.05, 0.05])
-
-
-@pytest.mark.parametrize("solver", ["frank-wolfe", "projected-gradient", "trust-region"])
-def test_decrease_ratio_steers_the_radius(solver: str) -> None:
-    """A quadratic is its own model: ratio 1 and growth for the trust region; for a linear model
-    growth while the ball is small against the curvature, shrinking where it is too large."""
-    a = torch.diag(torch.tensor([1.0, 3.0], dtype=torch.float64))
-    w = nn.Parameter(torch.tensor([4.0, 1.0], dtype=torch.float64))
-    rule = AdaptiveRadius("ratio", bounds=(1e-3, 8.0))
-    opt = FrankWolfe(
-        [w], radius=1e-2, inner_steps=3, scope="global", solver=solver, adaptive=rule, outer=None
-    )
-
-    def closure() -> Tensor:
-        opt.zero_grad()
-        loss = 0.5 * w @ a @ w
-        loss.backward()
-        return loss
-
-    for grown in (0.02, 0.04, 0.08):
-        opt.step(closure)
-        assert opt.diagnostics()["radius"] == pytest.approx([grown])
-    if solver == "trust-region":
-        assert opt.diagnostics()["signal"] == pytest.approx([1.0])
-        return
-    opt.param_groups[0]["radius"] = 10.0
-    opt.step(closure)
-    assert opt.diagnostics()["signal"][0] < 0.25
-    assert opt.param_groups[0]["radius_scale"] == 4.0
-
-
-def test_the_ratio_is_of_increases_where_the_loss_is_maximized() -> None:
-    """A linear gain is what its model predicts, so that the ball grows."""
-    w = nn.Parameter(torch.zeros(3, dtype=torch.float64))
-    opt = FrankWolfe([w], lr=0.1, inner_steps=2, maximize=True, adaptive="ratio", outer=None)
-
-    def closure() -> Tensor:
-        opt.zero_grad()
-        gain = w @ torch.tensor([1.0, 2.0, -3.0]).double()
-        gain.backward()
-        return gain
-
-    opt.step(closure)
-    assert opt.diagnostics()["signal"] == pytest.approx([1.0])
-    assert opt.diagnostics()["radius"] == pytest.approx([0.2])
-
-
-def test_agreement_steers_by_the_mean_over_the_balls() -> None:
-    same, turning = (nn.Parameter(torch.zeros(4)) for _ in range(2))
-    opt = FrankWolfe([same, turning], lr=0.1, inner_steps=4, adaptive="agreement")
-    for k in range(4):
-        same.grad, turning.grad = torch.ones(4), torch.eye(4)[k]
-        opt.step()
-    # One ball at 1, one at chance (0): the signal is ½, and the radius stays.
-    assert opt.diagnostics()["signal"] == pytest.approx([0.5])
-    assert opt.diagnostics()["radius"] == pytest.approx([0.1])
 
 
 def test_projected_steps_of_a_given_length_are_in_units_of_the_weights() -> None:

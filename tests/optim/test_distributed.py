@@ -50,7 +50,7 @@ def worker(rank: int, folder: str) -> None:
     results = {"walks of 3": local_walks(rank, dist.group.WORLD)}
     if rank < 2:
         results["walks of 2"] = local_walks(rank, pair)
-        for job in (ddp, skipping, steering, joining, doubtful, different, dying):
+        for job in (ddp, skipping, steering, apart, joining, doubtful, different, dying):
             results[job.__name__] = job(rank, pair)
     torch.save(results, f"{folder}/{rank}.pt")
     os._exit(0)  # with a dead peer the group cannot be taken down in an orderly way
@@ -220,6 +220,22 @@ def test_workers_have_one_adaptive_radius(outcomes: list[dict[str, Any]]) -> Non
     first, second = (outcome["steering"] for outcome in outcomes[:2])
     assert first["radius"] == second["radius"]
     assert torch.equal(first["weights"], second["weights"])
+
+
+def apart(rank: int, group: Any) -> dict[str, Any]:
+    """Four orthogonal vertices, two on each worker: no agreement beyond chance, 1/√4."""
+    w = nn.Parameter(torch.zeros(4))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=2, adaptive="agreement", process_group=group)
+    for batch in range(2):
+        w.grad = torch.eye(4)[2 * rank + batch]
+        opt.step()
+    return {"agreement": opt.agreement(), "signal": opt.diagnostics()["signal"]}
+
+
+def test_chance_counts_the_vertices_of_all_workers(outcomes: list[dict[str, Any]]) -> None:
+    for outcome in (outcome["apart"] for outcome in outcomes[:2]):
+        assert float(outcome["agreement"]) == pytest.approx(0.5)
+        assert outcome["signal"] == pytest.approx([0.0], abs=1e-6)
 
 
 def doubtful(rank: int, group: Any) -> dict[str, Any]:
