@@ -26,7 +26,7 @@ def agreement(groups: Groups, state: inner.State, scope: str) -> Tensor:
 
 
 def summary(opt: FrankWolfe) -> dict[str, Any]:
-    """See :meth:`FrankWolfe.diagnostics`."""
+    """See :meth:`FrankWolfe.diagnostics`; what a minibatch's gap is worth, in ``tracking``."""
     groups, state = opt.param_groups, opt.state
     found: dict[str, Any] = {
         "updates": opt.updates,

@@ -2,8 +2,9 @@
 
 Each worker walks in the ball around the shared ω_t on its own minibatches. The average of points
 of the ball is a convex combination, and the ball is convex, hence it is in the ball again:
-‖(1/n) Σ Δ^(i)‖ ≤ (1/n) Σ ‖Δ^(i)‖ ≤ δ. So the guarantee of Algorithm 1 survives, at 1/K of the
-traffic of averaging every gradient.
+‖(1/n) Σ Δ^(i)‖ ≤ (1/n) Σ ‖Δ^(i)‖ ≤ δ. This much of Algorithm 1 survives, at 1/K of the traffic of
+averaging every gradient. A bound on the value survives only where F is convex on the ball: then, by
+Jensen's inequality, F at the average is at most the average of F over the workers' ends.
 """
 
 from __future__ import annotations

@@ -219,9 +219,9 @@ class FrankWolfe(Optimizer):
         ``updates``, ``skipped`` and ``inner_step`` are counts; ``radius`` is the δ that the
         next loop of each group will have, ``loop_radius`` that of its last one; ``agreement`` is
         :meth:`agreement`. With ``track``: ``gap``, per ball the Frank-Wolfe gap
-        ⟨Δ_{k−1}, ∇⟩ + δ‖∇‖_q at each of the K gradients (in units of the loss), and ``angle``, per
-        ball the degrees between Δ_K and the first negative gradient. With an adaptive radius:
-        ``signal``, what it last reacted to.
+        ⟨Δ_{k−1}, ∇⟩ + δ‖∇‖_q of the K gradients as used (units of the loss; a minibatch's is on
+        average too large, by Jensen), and ``angle``, per ball the degrees between Δ_K and the first
+        negative gradient. With an adaptive radius: ``signal``, what it last reacted to.
         """
         return diagnostics.summary(self)
 

@@ -44,7 +44,10 @@ def rule(step_size: StepSize) -> Callable[[int], float]:
 def check_step_size(step_size: StepSize, inner_steps: int) -> None:
     """Raise :class:`ConfigError` unless γ_1 = 1 and 0 ≤ γ_k ≤ 1 for every k ≤ K.
 
-    Outside these bounds Δ_k is no convex combination of points of the ball and may leave it.
+    Outside [0, 1] Δ_k is no convex combination of points of the ball and may leave it. A γ_1 < 1
+    would keep it inside, as Δ_0 = 0 is one of them, but with some weight on the centre: equal
+    vertices would no longer have agreement 1, a loop of K = 1 would no longer be a normalised
+    gradient step, and the bounds would depend on where the loop began.
     """
     gamma = rule(step_size)
     for k in range(1, inner_steps + 1):

@@ -77,6 +77,9 @@ class ProjectedGradient:
     ``step_length`` α (weights per unit of gradient) is the plain method, whose steps vanish and
     explode with the gradient. ``None`` takes α_k = δ/(√k ‖g_k‖_2), the projected-subgradient step
     (Nesterov, Introductory Lectures on Convex Optimization, 2004, section 3.2.3), which does not.
+    There R is the Euclidean radius of the set, which is δ for p ≤ 2 only: with n entries it is
+    n^(1/2 − 1/p) δ beyond (√n δ at p = ∞), for which these steps are short. And the bound there is
+    for the best iterate, where Δ_K is the last.
 
     Raises:
         ConfigError: a step length that is not finite and positive.

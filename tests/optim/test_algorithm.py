@@ -362,6 +362,30 @@ def test_gaps_and_angles_are_what_they_are_defined_as(
                 assert math.isnan(angle)
 
 
+def test_the_gap_of_minibatches_is_on_average_above_that_of_their_mean() -> None:
+    """Jensen: ‖·‖_q is convex, so that noise which averages out of g does not out of the gap."""
+
+    def second_gap(noise: float) -> float:
+        w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+        opt = FrankWolfe([w], inner_steps=2, track=["gap"], radius=1.0, outer=None)
+        for g in ([1.0, 0.0], [0.5, 1.0 + noise]):
+            w.grad = torch.tensor(g, dtype=torch.float64)
+            opt.step()
+        return float(opt.diagnostics()["gap"][0][1])
+
+    excess = [(second_gap(s) + second_gap(-s)) / 2 - second_gap(0.0) for s in (0.3, 1.0, 3.0)]
+    assert 0 < excess[0] < excess[1] < excess[2]
+
+
+def test_the_gap_under_momentum_is_that_of_the_averaged_gradient() -> None:
+    w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    opt = FrankWolfe([w], radius=1.0, inner_steps=2, track=["gap"], gradient_momentum=0.5)
+    for g in ([2.0, 0.0], [0.0, 2.0]):
+        w.grad = torch.tensor(g, dtype=torch.float64)
+        opt.step()
+    assert opt.diagnostics()["gap"][0] == pytest.approx([2.0, 2**0.5 - 1.0])
+
+
 def test_angle_between_the_walk_and_the_first_gradient() -> None:
     w = nn.Parameter(torch.zeros(2, dtype=torch.float64))
     opt = FrankWolfe([w], inner_steps=2, track=["angle"])
