@@ -66,6 +66,13 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+def note_sources() -> None:
+    """Read digest and commit now, once for the process: called before the first step, while the
+    sources on disk are those that were loaded. A run takes hours, in which they may be edited."""
+    code_digest()
+    _commit()
+
+
 _BOOKKEEPING = ("checkpoint", "environment", "queue", "records", "session", "status", "verify")
 
 

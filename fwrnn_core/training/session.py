@@ -21,6 +21,7 @@ from filelock import Timeout
 from fwrnn_core.errors import ConfigError, FwrnnError, RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
+from fwrnn_core.training.environment import note_sources
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.probes import Probe
 from fwrnn_core.training.records import Record
@@ -48,6 +49,9 @@ def train(
     on_epoch: Callable[[Run], None] | None = None,
 ) -> Record:
     """Train a run, or resume it, or return its record if it is already there.
+
+    The record names the digest of the sources and the commit that stood when this process began to
+    train; of a resumed run, those of its last process only.
 
     Parameters
     ----------
@@ -82,6 +86,7 @@ def train(
     if stop_after is not None and stop_after < 1:
         raise ConfigError(f"stop_after = {stop_after} is out of range; valid: >= 1")
     until = min(stop_after or config.epochs, config.epochs)
+    note_sources()
     with _threads(threads):
         if not store:
             run = Run(config, device, probes)

@@ -26,6 +26,7 @@ from fwrnn_core.training import (
     Run,
     RunConfig,
     checkpoint,
+    environment,
     records,
     train,
 )
@@ -423,3 +424,32 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
     with pytest.raises(RecordError, match="more than tensors"):
         checkpoint.load(path, "x")
     assert not trace.exists()
+
+
+@pytest.fixture
+def forgotten(monkeypatch, tmp_path):
+    """A package folder of its own, not yet looked at in this process."""
+    package = tmp_path / "fwrnn_core"
+    (package / "models").mkdir(parents=True)
+    source = package / "models" / "recurrent.py"
+    source.write_text("h = tanh(x + h)\n")
+    monkeypatch.setattr("fwrnn_core.__file__", str(package / "__init__.py"))
+    kept = environment.code_digest, environment._commit
+    for function in kept:
+        function.cache_clear()
+    yield source
+    for function in kept:
+        function.cache_clear()
+
+
+def test_a_record_names_the_sources_that_the_run_began_with(forgotten):
+    def edit(run: Run) -> None:
+        forgotten.write_text("h = relu(x + h)\n")
+
+    record = train(small(), store=False, progress=False, on_epoch=edit)
+    loaded = record.body["environment"]["code"]
+    environment.code_digest.cache_clear()
+    assert environment.code_digest() != loaded
+    forgotten.write_text("h = tanh(x + h)\n")
+    environment.code_digest.cache_clear()
+    assert environment.code_digest() == loaded
