@@ -17,9 +17,8 @@ from typing import Any
 
 import torch
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.training.environment import describe
-from fwrnn_core.training.records import write_atomic
 
 STATUS = Path("/proc/self/status")  # Linux: where memory can be measured
 
@@ -127,6 +126,6 @@ def save(name: str, content: Mapping[str, Any], *, record: bool = False) -> None
     folders = [paths.home() / "_build" / "bench", *([paths.records() / "bench"] if record else [])]
     for folder in folders:
         path = folder / f"{name}.json"
-        write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
+        locks.write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
         shown = path.relative_to(paths.home()) if path.is_relative_to(paths.home()) else path
         print("written:", shown)

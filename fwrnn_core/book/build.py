@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import unknown
 
 # jsonschema compiles 39 grammars for internationalised addresses whenever it is imported (two
@@ -37,7 +34,8 @@ def build(format: str = "html") -> Path | None:
     root = paths.home()
     command = [sys.executable, "-c", _START, "build", str(root)]
     command += ["--builder", format, "-W", "--keep-going", "-q"]
-    with _alone(paths.build()):
+    # Two builds into one folder would tear each other's pages: the second waits.
+    with locks.held(paths.build() / ".lock", "another build is running; waiting for it"):
         # Sphinx's progress is not of interest; its warnings go to standard error.
         done = subprocess.run(command, cwd=root, env=_environment(root), stdout=subprocess.PIPE)
         page = root / FORMATS[format]
@@ -51,16 +49,3 @@ def build(format: str = "html") -> Path | None:
 
 def _environment(root: Path) -> dict[str, str]:
     return {**os.environ, "FWRNN_HOME": str(root), "PYTHONWARNINGS": "ignore"}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two builds into one folder would tear each other's pages: the second waits."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another build is running; waiting for it", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -10,23 +10,15 @@ import hashlib
 import io
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import DataError
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock; renaming alone keeps files whole, work may be done twice.
-    fcntl = None  # type: ignore[assignment]
 
 
 def wrong_content(path: Path, expected: str, found: str, remedy: str) -> DataError:
@@ -71,40 +63,17 @@ def read_pinned(path: Path, sha256: str, remedy: str) -> np.ndarray:
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path`` so that readers see the old file or the new one, whole."""
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp makes files private; a shared cache must stay readable.
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        locks.write_atomic(path, content)
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock named after ``path`` while the body runs.
-
-    The operating system lets go of it when the process ends, however it ends.
-    """
-    if fcntl is None:
-        yield
-        return
+    """Hold an exclusive lock named after ``path`` while the body runs."""
     lock = path.with_name(f".{path.name}.lock")
-    with explained(lock):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(lock, "w")  # noqa: SIM115 - closed below, outside of explained()
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tqdm.write(f"waiting for another process that prepares {path.name}", file=sys.stderr)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    waiting = f"waiting for another process that prepares {path.name}"
+    with ExitStack() as stack:
+        with explained(lock):  # the body's errors are its own
+            stack.enter_context(locks.held(lock, waiting))
         yield
 
 

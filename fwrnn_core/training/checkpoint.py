@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import RecordError
-from fwrnn_core.training.records import write_atomic
 
 SCHEMA = 1
 
@@ -36,7 +34,7 @@ def save(path: Path, run_id: str, state: dict[str, Any], **about: str | int) -> 
     torch.save(state, buffer)
     payload = buffer.getvalue()
     header = {"schema": SCHEMA, "id": run_id, "sha256": hashlib.sha256(payload).hexdigest()}
-    write_atomic(path, json.dumps({**header, **about}).encode() + b"\n" + payload)
+    locks.write_atomic(path, json.dumps({**header, **about}).encode() + b"\n" + payload)
 
 
 def header(path: Path) -> dict[str, Any] | None:
@@ -101,21 +99,11 @@ def load(path: Path, run_id: str) -> dict[str, Any] | None:
         ) from None
 
 
-def lock(run_id: str) -> FileLock:
-    """A lock that the operating system frees when its holder dies, however it dies."""
-    folder = paths.checkpoints()
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{run_id}.lock")
+def lock_of(run_id: str) -> Path:
+    """The lock file of a run: whoever trains it holds it."""
+    return paths.checkpoints() / f"{run_id}.lock"
 
 
 def is_running(run_id: str) -> bool:
     """Whether some process is training the run right now."""
-    if not (paths.checkpoints() / f"{run_id}.lock").exists():
-        return False
-    holder = lock(run_id)
-    try:
-        holder.acquire(timeout=0)
-    except Timeout:
-        return True
-    holder.release()
-    return False
+    return locks.is_held(lock_of(run_id))

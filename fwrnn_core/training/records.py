@@ -7,10 +7,9 @@ truncated or edited record is refused by name instead of being plotted.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import FwrnnError, RecordError, unknown
 from fwrnn_core.training.config import RunConfig, canonical_json
 
@@ -30,7 +29,8 @@ _CIRCUMSTANCES = ("environment", "commit", "seconds", "sha256")
 
 @dataclass(frozen=True)
 class Record:
-    """One run's outcome; ``body`` is the JSON object as stored.
+    """One run's outcome; ``body`` is the JSON object as stored, to be read only: all who read the
+    same file share it.
 
     ``status`` is ``complete``, ``partial`` (stopped on request before its last epoch) or
     ``diverged`` (the loss became infinite or NaN; ``body["diverged"]`` says where).
@@ -38,7 +38,7 @@ class Record:
 
     body: Mapping[str, Any]
 
-    @property
+    @functools.cached_property
     def config(self) -> RunConfig:
         return RunConfig.from_dict(self.body["config"])
 
@@ -95,22 +95,6 @@ def state_path_of(name: str, folder: Path | None = None) -> Path:
     return (folder or paths.records()) / f"{name}.state"
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a torn one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def seal(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with the SHA-256 of its canonical JSON."""
     content = {k: v for k, v in body.items() if k != "sha256"}
@@ -140,16 +124,26 @@ def save(record: Record, folder: Path | None = None) -> Path:
                 f"{path}: holds run {existing.config.id}, not {record.config.id}: its settings "
                 f"differ. Give the new run another name, or move the old record away"
             )
-    write_atomic(path, dumps(seal(record.body)).encode())
+    locks.write_atomic(path, dumps(seal(record.body)).encode())
     return path
 
 
 def read(path: Path) -> Record:
-    """Read one record; a truncated, edited or foreign file raises ``RecordError`` naming it."""
+    """Read one record; a truncated, edited or foreign file raises ``RecordError`` naming it.
+
+    Within one process a file is read and checked once, until it changes.
+    """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        status = path.stat()
+        return _read_at(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise RecordError(f"{path}: no such record. `fwrnn records` lists what exists") from None
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_at(path: Path, node: int, size: int, modified: int) -> Record:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise RecordError(
             f"{path}: truncated or not JSON ({error}). Restore it from git, or delete it and "

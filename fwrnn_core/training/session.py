@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from filelock import Timeout
 
+from fwrnn_core import locks
 from fwrnn_core.errors import ConfigError, FwrnnError, RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
@@ -193,22 +193,10 @@ def filed(config: RunConfig, folder: Path | None = None, until: int | None = Non
     return record if done else None
 
 
-@contextlib.contextmanager
-def _exclusive(config: RunConfig, wait: bool) -> Iterator[None]:
-    lock = checkpoint.lock(config.id)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise AlreadyRunning(
-                f"{config.name}: another process is training this run ({config.id})"
-            ) from None
-        print(f"{config.name}: another process is training this run; waiting", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _exclusive(config: RunConfig, wait: bool) -> contextlib.AbstractContextManager[None]:
+    busy = f"{config.name}: another process is training this run"
+    refusal = None if wait else AlreadyRunning(f"{busy} ({config.id})")
+    return locks.held(checkpoint.lock_of(config.id), f"{busy}; waiting", refusal)
 
 
 @contextlib.contextmanager

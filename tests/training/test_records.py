@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import small
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import ConfigError, RecordError
 from fwrnn_core.training import records, train
 from fwrnn_core.training.status import survey
@@ -107,8 +107,22 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(stored, monkeypatch):
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("fwrnn_core.training.records.os.replace", broken)
+    monkeypatch.setattr("fwrnn_core.locks.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
-        records.write_atomic(stored, b"new")
+        locks.write_atomic(stored, b"new")
     assert stored.read_bytes() == before
     assert list(stored.parent.iterdir()) == [stored]
+
+
+def test_a_record_is_read_once_until_it_changes(record, stored, monkeypatch):
+    first = records.read(stored)
+    assert records.read(stored) is first
+    assert first.config is first.config
+    changed = {**record.body, "commit": "another"}
+    locks.write_atomic(stored, records.dumps(records.seal(changed)).encode())
+    again = records.read(stored)
+    assert again.body["commit"] == "another"
+    assert first.body["commit"] != "another"
+    stored.unlink()
+    with pytest.raises(RecordError, match="no such record. `fwrnn records` lists"):
+        records.read(stored)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from helpers import small
 
-from fwrnn_core import paths
+from fwrnn_core import locks, paths
 from fwrnn_core.errors import ConfigError, RecordError
 from fwrnn_core.training import (
     AlreadyRunning,
@@ -175,7 +175,7 @@ def test_a_gradient_that_overflows_is_divergence_too(monkeypatch):
 
 def test_two_processes_share_a_run(monkeypatch):
     config = small()
-    with checkpoint.lock(config.id):
+    with locks.held(checkpoint.lock_of(config.id), "waiting"):
         with pytest.raises(AlreadyRunning, match="another process"):
             train(config, progress=False, wait=False)
         assert checkpoint.is_running(config.id)
@@ -184,14 +184,12 @@ def test_two_processes_share_a_run(monkeypatch):
 
 def test_the_second_of_two_waits_and_gets_the_first_ones_record(capsys):
     config = small(epochs=6)
-    lock = checkpoint.lock(config.id)
-    lock.acquire()
     results = []
     second = threading.Thread(target=lambda: results.append(train(config, progress=False)))
-    second.start()
-    time.sleep(0.2)
-    assert not results
-    lock.release()
+    with locks.held(checkpoint.lock_of(config.id), "waiting"):
+        second.start()
+        time.sleep(0.2)
+        assert not results
     second.join(timeout=60)
     assert results[0].status == "complete"
     assert "waiting" in capsys.readouterr().err

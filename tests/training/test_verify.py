@@ -7,6 +7,7 @@ import copy
 import pytest
 from helpers import small
 
+from fwrnn_core import locks
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record, checkpoint, records, train
 from fwrnn_core.training.status import survey
@@ -81,7 +82,7 @@ def test_the_survey_names_every_state():
     train(configs["s/done"], progress=False)
     train(configs["s/part"], progress=False, stop_after=1)
     records.save(train(small("s/own", seed=4), store=False, progress=False))
-    with checkpoint.lock(busy.id):
+    with locks.held(checkpoint.lock_of(busy.id), "waiting"):
         states = {row.name: row.state for row in survey("s/*", configs)}
     assert states == {
         "s/done": "complete",
