@@ -17,8 +17,8 @@ from fwrnn_core.optim import (
     checkpoint,
     diagnostics,
     distributed,
-    gradients,
     inner,
+    minibatch,
     native,
     options,
     walk,
@@ -31,6 +31,7 @@ from fwrnn_core.optim.outer import Outer, OuterFactory
 from fwrnn_core.optim.schedule import StepSize, rule
 from fwrnn_core.optim.solvers import ProjectedGradient, VertexSteps, make_solver
 from fwrnn_core.optim.trust_region import TrustRegion
+from fwrnn_core.optim.watch import Watch
 
 Group = dict[str, Any]
 
@@ -142,7 +143,7 @@ class FrankWolfe(Optimizer):
         self.skipped = self.updates = 0
         self._ratio = math.nan
         self._inside_anchored = False
-        self._walker = native.Walker()
+        self._walker, self._watch = native.Walker(), Watch()
         self._outer: Outer | None = None
         plan = self.solver, self.adaptive, scope, trajectory, self.track
         self._rules = inner.make_rules(*plan, shared=process_group is not None)
@@ -230,11 +231,13 @@ class FrankWolfe(Optimizer):
         """Put ω_t in place of ω_t + Δ_k, to evaluate or save the model; undone on leaving.
 
         Outside an inner loop (:attr:`inner_step` = 0) the weights are ω_t already. Changes made to
-        the weights inside are lost on leaving, and :meth:`step` raises ``RuntimeError``.
+        the weights inside are lost on leaving, and :meth:`step` raises ``RuntimeError``. Changes
+        made before, since the last step of a loop, are not seen inside: a ``UserWarning`` says so.
         """
         if self._inside_anchored:
             yield
             return
+        self._watch.look(self.param_groups)
         moved = [p for group in self.param_groups for p in inner.active(group, self.state)]
         self._inside_anchored = True
         try:
@@ -242,6 +245,23 @@ class FrankWolfe(Optimizer):
                 yield
         finally:
             self._inside_anchored = False
+            self._watch.again()
+
+    def restart(self) -> None:
+        """Give up the loop under way and begin anew around the weights as they stand.
+
+        For weights that were written to in mid-loop, such as by ``load_state_dict``: without it
+        they go back to ω_t at the loop's end. Does nothing where :attr:`inner_step` is 0. With a
+        ``process_group``, all workers restart together, at equal weights.
+
+        Raises:
+            RuntimeError: inside :meth:`anchored`.
+        """
+        if self._inside_anchored:
+            raise RuntimeError("restart() inside anchored(): leave the block first")
+        for group in self.param_groups:
+            inner.forget(group, self.state)
+        self._watch.clear()
 
     @property
     def needs_closure(self) -> bool:
@@ -268,59 +288,18 @@ class FrankWolfe(Optimizer):
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
+        self._watch.look(self.param_groups)
         if closure is not None:
-            return self._whole_loop(closure)
+            return whole_loop.run(self, closure)
         if self.needs_closure:
             raise ConfigError(
                 "solver='trust-region' and adaptive='ratio' compare losses on one minibatch: call "
                 "step(closure)"
             )
-        if finished := self._inner_step():
+        if finished := minibatch.advance(self):
             self._close(finished)
             self._update(finished)
         return None
-
-    @torch.no_grad()
-    def _whole_loop(self, closure: Callable[[], Any]) -> Any:
-        inner_steps = whole_loop.common_steps(self)
-        try:
-            loss, finished = whole_loop.run(self, closure, inner_steps)
-        except BaseException:  # a bad gradient, Ctrl-C: the next call finds ω_t and no loop
-            whole_loop.abandon(self)
-            raise
-        if finished:
-            self._update(finished)
-        else:
-            whole_loop.abandon(self)
-        return loss
-
-    def _inner_step(self) -> list[inner.Loop] | None:
-        """Advance every loop by one vertex: those that reached K; None for a dropped minibatch."""
-        parts = [gradients.collect(g, getattr(self, "grad_scale", None)) for g in self.param_groups]
-        alone = len(parts) == 1 and self.process_group is None and not hasattr(self, "found_inf")
-        if alone and self._walker.repeat(parts[0], self.state, self._rules):
-            return [parts] if parts[0].closed else []
-        return self._general_step(parts)
-
-    @torch.no_grad()
-    def _general_step(self, parts: list[inner.Part]) -> list[inner.Loop] | None:
-        if self.process_group is None and not any(part.params for part in parts):
-            return []
-        if not self._usable(gradients.measure(parts, self._rules.simple)):
-            if self.process_group is None:
-                return None
-            parts = [inner.Part(group, [], []) for group in self.param_groups]
-        # One ball around all groups makes one loop of them; else each group walks on its own.
-        loops = [parts] if self.scope == "global" else [[part] for part in parts]
-        for loop in loops:
-            inner.advance(loop, self.state, self._rules, self._walker)
-        return [loop for loop in loops if inner.complete(loop)]
-
-    def _usable(self, lengths: list[float]) -> bool:
-        # GradScaler sets found_inf, and grad_scale above, for the time of one step.
-        fine = gradients.usable(lengths, getattr(self, "found_inf", None), self.nonfinite)
-        self.skipped += not fine
-        return fine
 
     @torch.no_grad()
     def _close(self, finished: list[inner.Loop]) -> None:
@@ -376,6 +355,7 @@ class FrankWolfe(Optimizer):
         super().load_state_dict(copy.deepcopy(state_dict))
         if self.outer is not None:
             self.outer.load_state_dict(copy.deepcopy(state_dict["outer"]))
+        self._watch.clear()
         own = state_dict["frank_wolfe"]
         self.updates, self.skipped = own["updates"], own["skipped"]
 
@@ -397,4 +377,5 @@ class FrankWolfe(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("_inside_anchored", False)  # a copy made inside is not inside
-        self._walker = native.Walker()  # holds addresses of tensors: never copied
+        # Of these weights in this memory: never copied.
+        self._walker, self._watch = native.Walker(), Watch()

@@ -302,3 +302,12 @@ def reset(part: Part) -> None:
     part.group["inner_step"] = 0
     for own in part.own:
         own["active"] = False
+
+
+def forget(group: dict[str, Any], state: State) -> None:
+    """Give up the group's loop: it stands before its first vertex, wherever its weights are."""
+    params = active(group, state)
+    own = [state[p] for p in params]
+    for o in own:
+        o.pop("gaps", None)  # of steps that now have not been
+    reset(Part(group, params, [], own=own))

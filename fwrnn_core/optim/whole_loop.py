@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.optim import distributed, inner, walk
+from fwrnn_core.optim import distributed, inner, minibatch, walk
 from fwrnn_core.optim.adaptive import AdaptiveRadius
 from fwrnn_core.optim.options import check_global
 from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
@@ -44,7 +44,23 @@ def common_steps(opt: FrankWolfe) -> int:
     return counts.pop()
 
 
-def run(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:
+@torch.no_grad()
+def run(opt: FrankWolfe, closure: Closure) -> Any:
+    """The whole loop and its outer update: the closure's loss at ω_t."""
+    inner_steps = common_steps(opt)
+    try:
+        loss, finished = _walk(opt, closure, inner_steps)
+    except BaseException:  # a bad gradient, Ctrl-C: the next call finds ω_t and no loop
+        abandon(opt)
+        raise
+    if finished:
+        opt._update(finished)
+    else:
+        abandon(opt)
+    return loss
+
+
+def _walk(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, list[inner.Loop]]:
     """The closure's loss at ω_t and the closed loops: none where the walk did not reach its end."""
     predicted = None
     if isinstance(opt.solver, TrustRegion):
@@ -69,7 +85,7 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
         with torch.enable_grad():
             loss = closure()
         first = loss if k == 0 else first
-        finished = opt._inner_step()
+        finished = minibatch.advance(opt)
         if finished is None:
             break
     return first, finished or []
@@ -79,15 +95,11 @@ def abandon(opt: FrankWolfe) -> None:
     """Back to ω_t, as if the loop had not begun."""
     quadratic = isinstance(opt.solver, TrustRegion)
     for group in opt.param_groups:
-        params = inner.active(group, opt.state)
-        own = [opt.state[p] for p in params]
         # Where the weights stay at ω_t throughout, an anchor is that of an earlier K or solver.
         if group["inner_steps"] > 1 and not quadratic:
-            for p, o in zip(params, own, strict=True):
-                p.copy_(o["anchor"])
-        for o in own:
-            o.pop("gaps", None)  # of steps that now have not been
-        inner.reset(inner.Part(group, params, [], own=own))
+            for p in inner.active(group, opt.state):
+                p.copy_(opt.state[p]["anchor"])
+    opt.restart()
 
 
 def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loop], float]:
@@ -100,7 +112,7 @@ def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loo
     radius = group["loop_radius"]
     found = probe(closure, params, solver.hessian, radius)
     sign = -1.0 if group["maximize"] else 1.0
-    if not opt._usable(walk.norms(found.gradient)):
+    if not minibatch.usable(opt, walk.norms(found.gradient)):
         if opt.process_group is None:
             return found.loss, [], 0.0
         # The other workers wait for this one's walk: it is 0.

@@ -1,0 +1,52 @@
+"""``step()``: what the gradients of one minibatch do to the loops of an optimizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from fwrnn_core.optim import gradients, inner
+
+if TYPE_CHECKING:
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe
+
+
+def advance(opt: FrankWolfe) -> list[inner.Loop] | None:
+    """Advance every loop by one vertex: those that reached K; None for a dropped minibatch."""
+    parts = [gradients.collect(g, getattr(opt, "grad_scale", None)) for g in opt.param_groups]
+    alone = len(parts) == 1 and opt.process_group is None and not hasattr(opt, "found_inf")
+    if alone and opt._walker.repeat(parts[0], opt.state, opt._rules):
+        closed = parts[0].closed
+        opt._watch.note(() if closed else parts[0].params)
+        return [parts] if closed else []
+    return _general(opt, parts)
+
+
+@torch.no_grad()
+def _general(opt: FrankWolfe, parts: list[inner.Part]) -> list[inner.Loop] | None:
+    if opt.process_group is None and not any(part.params for part in parts):
+        return []
+    if not usable(opt, gradients.measure(parts, opt._rules.simple)):
+        if opt.process_group is None:
+            return None
+        parts = [inner.Part(group, [], []) for group in opt.param_groups]
+    # One ball around all groups makes one loop of them; else each group walks on its own.
+    loops = [parts] if opt.scope == "global" else [[part] for part in parts]
+    for loop in loops:
+        inner.advance(loop, opt.state, opt._rules, opt._walker)
+    under_way = [part.group for loop in loops if not inner.complete(loop) for part in loop]
+    opt._watch.note([p for group in under_way for p in inner.active(group, opt.state)])
+    return [loop for loop in loops if inner.complete(loop)]
+
+
+def usable(opt: FrankWolfe, lengths: list[float]) -> bool:
+    """Whether the gradients of these 2-norms are finite; if not, they count as skipped.
+
+    Raises:
+        NonFiniteGradient: under ``nonfinite="raise"``.
+    """
+    # GradScaler sets found_inf, and grad_scale above, for the time of one step.
+    fine = gradients.usable(lengths, getattr(opt, "found_inf", None), opt.nonfinite)
+    opt.skipped += not fine
+    return fine
