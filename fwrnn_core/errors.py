@@ -36,3 +36,10 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> ConfigError:
     near = get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return ConfigError(f"unknown {kind} {str(name)!r}.{hint} Valid: {', '.join(names)}")
+
+
+def choice(kind: str, value: object, known: Iterable[object]) -> None:
+    """Raise what :func:`unknown` makes unless ``value`` is one of ``known``."""
+    known = tuple(known)
+    if value not in known:
+        raise unknown(kind, value, known)

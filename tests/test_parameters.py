@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from fwrnn_core import batch, paths
-from fwrnn_core.batch import note, parameters
+from fwrnn_core.batch import note, parameters, values
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.experiments import fair, select
+from fwrnn_core.optim import balls
+from fwrnn_core.training import OptimizerConfig
 
 from .sandbox import write_notebook
 
@@ -24,6 +26,14 @@ def test_every_default_is_within_its_range() -> None:
             given = {parameter: parameters._default(text)}
             assert not parameters.changed(name, given), (name, parameter)
             assert parameters.check(name, given, "quick")[parameter] == given[parameter]
+
+
+def test_every_ball_may_be_given_as_a_norm() -> None:
+    for norm in (*balls._MATRIX_BALLS, 1, 2.0, math.inf):
+        assert parameters.check("notebooks/experiments/har2.ipynb", {"norm": norm}, "quick")["norm"] == norm
+        assert OptimizerConfig(norm=norm).norm == norm
+        assert not isinstance(norm, str) or repr(norm) in values.NORM.says
+    assert set(get_args(balls.MatrixNorm)) == set(balls._MATRIX_BALLS)
 
 
 @pytest.mark.parametrize(

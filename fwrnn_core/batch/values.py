@@ -55,8 +55,12 @@ def _positive(value: Any) -> float:
 
 
 def _norm(value: Any) -> float | str:
-    if not (value in ("spectral", "nuclear") if isinstance(value, str) else _number(value) >= 1):
-        raise ValueError
+    from fwrnn_core.optim.balls import check_norm
+
+    try:
+        check_norm(value)
+    except ConfigError as error:
+        raise ValueError from error
     return value
 
 
@@ -139,7 +143,7 @@ def several(rule: Rule, count: int | None = None, distinct: bool = False) -> Rul
 
 
 POSITIVE = Rule("a finite number above 0", _positive)
-NORM = Rule("a number from 1 to inf, 'spectral' or 'nuclear'", _norm)
+NORM = Rule("a number from 1 to inf, 'spectral', 'nuclear' or 'newton-schulz'", _norm)
 SEED = whole(0, 2**31 - 1)
 COUNT = whole(1)
 

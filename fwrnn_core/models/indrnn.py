@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, choice
 from fwrnn_core.models import kernels
-from fwrnn_core.models.state import Head, check_input, choice, positive
+from fwrnn_core.models.state import Head, check_input, positive
 
 MAGNITUDE = 5.0
 """A recurrent weight u keeps u**T inside [1/5, 5] over the whole sequence: U_b = 5**(1/T)."""

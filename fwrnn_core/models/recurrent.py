@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fwrnn_core.errors import choice
 from fwrnn_core.models import kernels
-from fwrnn_core.models.state import Head, State, check_input, choice, positive
+from fwrnn_core.models.state import Head, State, check_input, positive
 
 _CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {
     "tanh": nn.RNN,

@@ -7,7 +7,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.errors import ConfigError, choice
 
 State = Tensor | tuple[Tensor, Tensor]
 """``[num_layers, N, H]``; for the LSTM the pair (h, c) of that shape, as in ``torch.nn.LSTM``."""
@@ -29,12 +29,6 @@ def detach(state: State) -> State:
     if isinstance(state, tuple):
         return state[0].detach(), state[1].detach()
     return state.detach()
-
-
-def choice(kind: str, value: str | None, known: tuple[str | None, ...]) -> None:
-    """Raise :class:`ConfigError` unless ``value`` is one of ``known``."""
-    if value not in known:
-        raise unknown(kind, value, known)
 
 
 def positive(**sizes: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.projection import project_p_ball, project_simplex
 
 Norm = float | int | str
+MatrixNorm = Literal["spectral", "nuclear", "newton-schulz"]
 
 
 class Ball(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.errors import ConfigError, choice, unknown
 from fwrnn_core.optim.adaptive import AdaptiveRadius
 from fwrnn_core.optim.balls import check_norm
 from fwrnn_core.optim.numbers import as_number
@@ -28,12 +28,6 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 #: What the loop itself keeps in a group, so that ``state_dict`` holds it.
 FRESH = {"radius_scale": 1.0, "inner_step": 0, "loop_radius": 0.0, "signal": math.nan}
 LOOP = ("reference_lr", *FRESH)
-
-
-def choice(name: str, value: object, valid: Iterable[str]) -> None:
-    """Raise :class:`ConfigError` with the nearest valid names unless ``value`` is one of them."""
-    if value not in tuple(valid):
-        raise unknown(name, value, valid)
 
 
 def parameters(params: Iterable[Any]) -> Iterable[Any]:

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeGuard, get_args, get_origin, get_type_hints
 
-from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.errors import ConfigError, choice, unknown
+from fwrnn_core.optim.balls import MatrixNorm
 
-MatrixNorm = Literal["spectral", "nuclear", "newton-schulz"]
 Norm = float | MatrixNorm
 _FLOAT32_MAX = 3.4028234663852886e38
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+-]*)*")
@@ -28,12 +28,6 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+-]*(/[A-Za-z0-9_][A-Za-z0-9_.=+-]
 def _require(ok: bool, what: str, value: object, valid: str) -> None:
     if not ok:
         raise ConfigError(f"{what} = {value!r} is out of range; valid: {valid}")
-
-
-def _choice(what: str, value: object, options: object, or_else: str = "") -> None:
-    names = get_args(options)
-    if value not in names:
-        raise ConfigError(f"{unknown(what, value, names)} {or_else}".rstrip())
 
 
 def _positive(what: str, value: float | None, *, optional: bool = False) -> None:
@@ -66,11 +60,15 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _widen(self: Any) -> None:
-    """Whole numbers given for float fields become floats, so that 1 and 1.0 are one config."""
+def _widen(self: Any, where: str = "") -> None:
+    """Whole numbers given for float fields become floats, so that 1 and 1.0 are one config; a
+    field of a few words takes no other."""
     hints = _hints(type(self))  # type: ignore[arg-type]  # classes are hashable
     for f in fields(self):
-        value = _coerce(hints[f.name], getattr(self, f.name))
+        hint = hints[f.name]
+        value = _coerce(hint, getattr(self, f.name))
+        if get_origin(hint) is Literal:
+            choice(where + f.name, value, get_args(hint))
         object.__setattr__(self, f.name, value)
 
 
@@ -119,11 +117,9 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _widen(self)
-        _choice("model.cell", self.cell, Cell)
+        _widen(self, "model.")
         _count("model.hidden_size", self.hidden_size)
         _count("model.num_layers", self.num_layers)
-        _choice("model.head", self.head, Literal["auto", "linear", "sigmoid"])
         _mapping("model.options", self.options)
         _no_field_in(self, "model")
 
@@ -158,21 +154,19 @@ class OptimizerConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _widen(self)
-        _choice("optimizer.name", self.name, OptimizerName)
+        _widen(self, "optimizer.")
         _positive("optimizer.lr", self.lr)
         _positive("optimizer.radius", self.radius, optional=True)
         _count("optimizer.inner_steps", self.inner_steps)
+        known = get_args(MatrixNorm)
         if isinstance(self.norm, str):
-            _choice("optimizer.norm", self.norm, MatrixNorm, "or a float >= 1, inf")
+            if self.norm not in known:
+                nearest = unknown("optimizer.norm", self.norm, known)
+                raise ConfigError(f"{nearest} or a float >= 1, inf")
         else:
-            names = ", ".join(map(repr, get_args(MatrixNorm)))
             ok = _number(self.norm) and self.norm >= 1
-            _require(ok, "optimizer.norm", self.norm, f"a float >= 1, inf, {names}")
-        _choice("optimizer.scope", self.scope, Literal["tensor", "global"])
-        _choice("optimizer.step_size", self.step_size, Literal["1/k", "2/(k+1)"])
-        _choice("optimizer.trajectory", self.trajectory, Literal["paper", "released"])
-        _choice("optimizer.outer", self.outer, Outer)
+            valid = f"a float >= 1, inf, {', '.join(map(repr, known))}"
+            _require(ok, "optimizer.norm", self.norm, valid)
         ok = _number(self.momentum) and 0 <= self.momentum < 1
         _require(ok, "optimizer.momentum", self.momentum, "0 <= momentum < 1")
         ok = _number(self.weight_decay) and 0 <= self.weight_decay < math.inf
@@ -268,9 +262,6 @@ class RunConfig:
         ok = _number(self.lr_gamma) and 0 < self.lr_gamma <= 1
         _require(ok, "lr_gamma", self.lr_gamma, "0 < factor <= 1")
         _count("tbptt", self.tbptt, optional=True)
-        _choice("tbptt_rule", self.tbptt_rule, Literal["clean", "released"])
-        _choice("evaluation", self.evaluation, Evaluation)
-        _choice("evaluate_at", self.evaluate_at, Literal["anchor", "iterate"])
         ok = isinstance(self.seed, int) and _number(self.seed) and 0 <= self.seed < 2**31
         _require(ok, "seed", self.seed, "a whole number, 0 <= seed < 2^31")
         ok = isinstance(self.probes, list | tuple)
