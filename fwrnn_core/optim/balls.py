@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, Literal, Protocol
 
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.projection import project_p_ball, project_simplex
 
-Norm = float | int | str
 MatrixNorm = Literal["spectral", "nuclear", "newton-schulz"]
+Norm = float | MatrixNorm
 
 
 class Ball(Protocol):
@@ -193,13 +194,31 @@ _MATRIX_BALLS: dict[str, Ball] = {
 }
 
 
+#: What other libraries call them, and what to write here.
+_MEANT = {
+    **dict.fromkeys(("l2", "fro", "frobenius", "euclidean"), "2"),
+    **dict.fromkeys(("linf", "l_inf", "l-inf", "max", "infinity"), "math.inf"),
+    **dict.fromkeys(("nuc", "trace"), "'nuclear'"),
+    **dict.fromkeys(("op", "operator"), "'spectral'"),
+    **dict.fromkeys(("muon", "newton_schulz", "newtonschulz"), "'newton-schulz'"),
+    "l1": "1",
+    "inf": "math.inf",
+}
+
+
 def check_norm(norm: Norm) -> Norm:
     """``norm`` itself if it names a ball (floats normalised), else :class:`ConfigError`."""
     if isinstance(norm, str):
         if norm not in _MATRIX_BALLS:
-            raise unknown("norm", norm, (*_MATRIX_BALLS, "any float >= 1"))
+            valid = (*_MATRIX_BALLS, "any float >= 1")
+            meant = _MEANT.get(norm.lower(), norm if _spelt(norm) >= 1 else None)
+            if meant is None:
+                raise unknown("norm", norm, valid)
+            raise ConfigError(
+                f"unknown norm {norm!r}. Did you mean norm={meant}? Valid: {', '.join(valid)}"
+            )
         return norm
-    if isinstance(norm, bool) or not isinstance(norm, int | float) or not norm >= 1:
+    if isinstance(norm, bool) or not isinstance(norm, Real) or not norm >= 1:
         raise ConfigError(
             f"norm = {norm!r}: give a float p >= 1 (math.inf too) or one of "
             f"{', '.join(map(repr, _MATRIX_BALLS))}"
@@ -221,6 +240,14 @@ def ball_for(norm: Norm, ndim: int) -> Ball:
             return PBall(2.0)
         return _MATRIX_BALLS[norm]
     return PBall(norm)
+
+
+def _spelt(text: str) -> float:
+    """The number that a text spells; NaN where it spells none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _nonzero(n: Tensor) -> Tensor:

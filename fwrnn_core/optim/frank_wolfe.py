@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from fwrnn_core.optim import (
 from fwrnn_core.optim.adaptive import AdaptiveRadius, make_adaptive
 from fwrnn_core.optim.balls import Norm
 from fwrnn_core.optim.observed import observed
-from fwrnn_core.optim.outer import Outer, OuterFactory
+from fwrnn_core.optim.outer import Outer, OuterFactory, check_keywords
 from fwrnn_core.optim.schedule import StepSize, rule
 from fwrnn_core.optim.solvers import ProjectedGradient, VertexSteps, make_solver
 from fwrnn_core.optim.trust_region import TrustRegion
@@ -88,9 +89,10 @@ class FrankWolfe(Optimizer):
             (``torch.distributed.group.WORLD`` for all). A convex combination of points of the ball
             stays in the ball. The first worker's weights are taken over by all; a dropped minibatch
             then counts as the vertex 0, so that workers stay in step.
+        **outer_options: passed on to ``outer``: ``weight_decay=0.01``, ``betas=(0.9, 0.99)``, …
 
     Raises:
-        ConfigError: a value out of range, at construction.
+        ConfigError: a value out of range or an unknown option, at construction.
 
     >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     >>> opt = FrankWolfe([w], lr=0.5, inner_steps=2, outer=None)
@@ -101,6 +103,8 @@ class FrankWolfe(Optimizer):
     >>> w
     Parameter containing:
     tensor([2.7000, 3.6000], requires_grad=True)
+    >>> FrankWolfe([w], lr=0.5, outer=torch.optim.SGD, momentum=0.9).param_groups[0]["momentum"]
+    0.9
     """
 
     # GradScaler then hands over its verdict instead of leaving step() out, so that skipped inner
@@ -126,7 +130,11 @@ class FrankWolfe(Optimizer):
         track: Collection[str] = (),
         nonfinite: str = "raise",
         process_group: Any = None,
+        **outer_options: Any,
     ) -> None:
+        if outer_options:
+            ours = [*inspect.signature(FrankWolfe).parameters][1:-1]
+            check_keywords(outer_options, outer, ours)
         track = (track,) if isinstance(track, str) else track
         options.check_choices(scope, trajectory, nonfinite, track)
         rule(step_size)
@@ -151,7 +159,7 @@ class FrankWolfe(Optimizer):
         defaults |= {"gradient_momentum": gradient_momentum, "maximize": maximize}
         super().__init__(options.parameters(params), defaults)
         if outer is not None:
-            self._outer = Outer(outer, self.param_groups)
+            self._outer = Outer(outer, self.param_groups, outer_options)
             for key in self._outer.options:
                 self.defaults[key] = self._outer.optimizer.defaults[key]
         for group in self.param_groups:
@@ -169,6 +177,7 @@ class FrankWolfe(Optimizer):
         Raises:
             ConfigError: as at construction.
         """
+        options.check_once(param_group)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
@@ -178,6 +187,7 @@ class FrankWolfe(Optimizer):
             raise
 
     def _prepare(self, group: Group) -> None:
+        options.make_plain(group)
         options.check_group(group, self.step_size)
         options.check_memory(self.param_groups)
         options.check_adaptive(self.adaptive, group, type(self.solver).__name__)
@@ -237,7 +247,7 @@ class FrankWolfe(Optimizer):
         if self._inside_anchored:
             yield
             return
-        self._watch.look(self.param_groups)
+        self._watch.look(self.param_groups, self.state)
         moved = [p for group in self.param_groups for p in inner.active(group, self.state)]
         self._inside_anchored = True
         try:
@@ -288,7 +298,7 @@ class FrankWolfe(Optimizer):
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
-        self._watch.look(self.param_groups)
+        self._watch.look(self.param_groups, self.state)
         if closure is not None:
             return whole_loop.run(self, closure)
         if self.needs_closure:

@@ -119,6 +119,7 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
             _forget(loop, state, rules.scope)
         walker.advance(loop, plans, rules)
         return
+    _check_kind(loop, state)
     for part in loop:
         group = part.group
         # K may have been lowered in mid-loop: what has moved has an anchor to go back to.
@@ -137,6 +138,22 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
     for part in loop:
         if max(k, part.group["inner_steps"]) > 1:
             _move(part, state, scale, k, rules.trajectory)
+
+
+def _check_kind(loop: Sequence[Part], state: State) -> None:
+    """Refuse parameters that were converted or moved since their walk was set up; the C kernels
+    meet none, because they take float32 on the CPU only."""
+    for p in (p for part in loop for p in part.params if "direction" in state[p]):
+        held = state[p]["direction"]
+        if held.dtype == p.dtype and held.device == p.device:
+            continue
+        for part in loop:
+            part.group["inner_step"] -= 1  # this step has not been
+        raise ConfigError(
+            f"a parameter of shape {tuple(p.shape)} is {p.dtype} on {p.device}, the optimizer's "
+            f"state of it {held.dtype} on {held.device}: convert or move the model before the "
+            "optimizer is made, or optimizer.load_state_dict(optimizer.state_dict()) afterwards"
+        )
 
 
 def begin(loop: Sequence[Part], scope: str) -> None:

@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fwrnn_core.optim import gradients, inner
+from fwrnn_core.optim import gradients, inner, options
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
 
 
 def advance(opt: FrankWolfe) -> list[inner.Loop] | None:
-    """Advance every loop by one vertex: those that reached K; None for a dropped minibatch."""
+    """Advance every loop by one vertex: those that reached K; None for a dropped minibatch.
+
+    Raises:
+        ConfigError: an option out of range, set since construction; a sparse gradient.
+    """
+    for group in opt.param_groups:
+        if not group["inner_step"]:
+            options.check_start(group)
     parts = [gradients.collect(g, getattr(opt, "grad_scale", None)) for g in opt.param_groups]
     alone = len(parts) == 1 and opt.process_group is None and not hasattr(opt, "found_inf")
     if alone and opt._walker.repeat(parts[0], opt.state, opt._rules):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Set
 from difflib import get_close_matches
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -46,6 +47,48 @@ def check_choices(scope: str, trajectory: str, nonfinite: str, track: Iterable[s
         raise ConfigError(f"track = {track!r}: give a list of {' or '.join(map(repr, TRACKED))}")
     for item in track:
         choice("track", item, TRACKED)
+
+
+def check_once(group: MutableMapping[str, Any]) -> None:
+    """Refuse a parameter that a group holds twice: each of its gradients would count twice, and
+    lead out of the ball. An iterator of parameters is read into a list, as torch does it."""
+    params = group.get("params", ()) if isinstance(group, dict) else ()
+    if isinstance(params, torch.Tensor | Set) or not isinstance(params, Iterable):
+        return  # one parameter, or what torch has a word for
+    group["params"] = params = list(params)
+    seen: set[int] = set()
+    for item in params:
+        p = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if id(p) in seen:
+            raise ConfigError(
+                f"a parameter of shape {tuple(p.shape)} is in the group twice: its ball would be "
+                "left; pass each once: list(dict.fromkeys(params))"
+            )
+        seen.add(id(p))
+
+
+def make_plain(group: MutableMapping[str, Any]) -> None:
+    """NumPy's scalars, which sweeps produce, as Python's own: so a state loads anywhere."""
+    for key in ("lr", "radius", "inner_steps", "norm", "gradient_momentum"):
+        value = group[key]
+        if isinstance(value, Integral):
+            group[key] = value if isinstance(value, bool) else int(value)
+        elif isinstance(value, Real):
+            group[key] = float(value)
+
+
+def check_start(group: Mapping[str, Any]) -> None:
+    """The same before a loop begins, of what users and schedulers have set since. A learning
+    rate of 0 is fine here: schedulers start or end with it."""
+    steps = group["inner_steps"]
+    if not steps >= 1:
+        raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
+    check_norm(group["norm"])
+    lr, given = group["lr"], group["radius"]
+    if not 0 <= as_number(lr) < math.inf:
+        raise ConfigError(f"lr = {lr!r}: give a finite number >= 0")
+    if given is not None:
+        _positive("radius", given)
 
 
 def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:

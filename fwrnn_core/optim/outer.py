@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fwrnn_core.errors import ConfigError
+from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.options import LOOP, OWN
 
 OuterFactory = Callable[..., Optimizer]
@@ -18,6 +20,16 @@ OuterFactory = Callable[..., Optimizer]
 #: How torch runs an optimizer's arithmetic, rather than what it computes.
 _IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable", "maximize")
 
+#: What a paper or another optimizer calls an option of ours.
+_MEANT = {
+    "k": "inner_steps",
+    "delta": "radius",
+    "δ": "radius",
+    "p": "norm",
+    "learning_rate": "lr",
+    "optimizer": "outer",
+    "base_optimizer": "outer",
+}
 
 #: LBFGS evaluates a closure of its own; SparseAdam takes sparse gradients only.
 _REFUSED = (torch.optim.LBFGS, torch.optim.SparseAdam)
@@ -30,8 +42,13 @@ class Outer:
     optimizer's options on the one object that they hold.
     """
 
-    def __init__(self, factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> None:
-        self.optimizer = _build(factory, groups)
+    def __init__(
+        self,
+        factory: OuterFactory,
+        groups: Sequence[dict[str, Any]],
+        given: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.optimizer = _build(factory, groups, given)
         defaults = self.optimizer.defaults
         self.options = [k for k in defaults if k not in OWN and k not in _IMPLEMENTATION]
         for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
@@ -78,7 +95,44 @@ def _their_view(group: dict[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in group.items() if k not in hidden}, "lr": group["lr"]}
 
 
-def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer:
+def check_keywords(
+    given: Mapping[str, Any], factory: OuterFactory | None, ours: Sequence[str]
+) -> None:
+    """Keywords other than ``ours`` are the outer optimizer's: refuse those that it does not take.
+
+    Raises:
+        ConfigError: with the nearest names that there are.
+    """
+    takes = _keywords(factory)
+    for key in given:
+        if key.lower() in _MEANT:
+            raise ConfigError(f"unknown option {key!r}. Did you mean {_MEANT[key.lower()]!r}?")
+        if takes is None or factory is None:
+            if get_close_matches(key, ours, cutoff=0.8):
+                raise unknown("option", key, ours)
+        elif key not in takes:
+            raise unknown("option", key, (*ours, *takes))
+        if factory is None:
+            raise ConfigError(
+                f"{key} = {given[key]!r} is an option for an outer optimizer, and outer=None has "
+                "none: leave it out, or give one, such as outer=torch.optim.SGD"
+            )
+
+
+def _keywords(factory: OuterFactory | None) -> list[str] | None:
+    """What a factory takes beside parameters and lr; None where it does not say."""
+    try:
+        _, *others = inspect.signature(factory).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # not callable, a builtin, or without parameters
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in others):
+        return None
+    return [p.name for p in others if p.name != "lr" and p.kind is not p.VAR_POSITIONAL]
+
+
+def _build(
+    factory: OuterFactory, groups: Sequence[dict[str, Any]], given: Mapping[str, Any]
+) -> Optimizer:
     lr = groups[0]["lr"]
     if not callable(factory):
         # An optimizer prints all its groups.
@@ -91,19 +145,22 @@ def _build(factory: OuterFactory, groups: Sequence[dict[str, Any]]) -> Optimizer
         # The same update in one pass over memory instead of a dozen; refused by devices and
         # dtypes that lack it.
         try:
-            return factory([_their_view(g) for g in groups], lr=lr, fused=True)
+            return factory([_their_view(g) for g in groups], lr=lr, **{"fused": True, **given})
         except (RuntimeError, TypeError):
             pass
     try:
-        inspect.signature(factory).bind([], lr=lr)
+        inspect.signature(factory).bind([], lr=lr, **given)
     except ValueError:  # a builtin that does not tell its signature
         pass
     except TypeError as error:
         raise ConfigError(f"outer must be callable as (params, lr=…): {error}") from None
-    made = factory([_their_view(g) for g in groups], lr=lr)
+    made = factory([_their_view(g) for g in groups], lr=lr, **given)
     if not isinstance(made, Optimizer):
         raise ConfigError(f"outer made a {type(made).__name__}, not a torch.optim.Optimizer")
-    if isinstance(made, _REFUSED):
+    # Not at the top: it imports this module.
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe
+
+    if isinstance(made, (*_REFUSED, FrankWolfe)):
         raise ConfigError(
             f"{type(made).__name__} cannot be the outer optimizer: it is fed with one dense "
             "direction per loop, without a closure"

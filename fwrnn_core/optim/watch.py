@@ -42,10 +42,12 @@ class Watch:
         """The optimizer itself has written to the weights, and put back what was there."""
         self.note(self._params)
 
-    def look(self, groups: Sequence[Mapping[str, Any]]) -> None:
+    def look(self, groups: Sequence[Mapping[str, Any]], state: Mapping[Tensor, Any]) -> None:
         """Warn if a weight was written to since; the user's call is two frames up."""
         if list(map(_version, self._params)) == self._versions:
             return
+        if any(p.dtype != state[p]["direction"].dtype for p in self._params):
+            return  # converted: the step says what to do
         self._params, self._versions, self._told = (), [], True
         inner_step = max(group["inner_step"] for group in groups)
         warnings.warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim import distributed, inner, minibatch, walk
 from fwrnn_core.optim.adaptive import AdaptiveRadius
-from fwrnn_core.optim.options import check_global
+from fwrnn_core.optim.options import check_global, check_start
 from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def common_steps(opt: FrankWolfe) -> int:
 
     Raises:
         RuntimeError: a loop is under way, or a GradScaler calls.
-        ConfigError: groups of different K.
+        ConfigError: groups of different K, or an option out of range.
     """
     groups = opt.param_groups
     if hasattr(opt, "found_inf"):  # of the gradients at hand, not of those that will come
@@ -38,6 +39,8 @@ def common_steps(opt: FrankWolfe) -> int:
             f"step(closure) runs a whole loop, but {done} inner steps of another are done; finish "
             "it with step() after backward()"
         )
+    for group in groups:
+        check_start(group)
     counts = {int(group["inner_steps"]) for group in groups}
     if len(counts) > 1:
         raise ConfigError(f"step(closure) needs one K for all groups, got {sorted(counts)}")
@@ -47,6 +50,11 @@ def common_steps(opt: FrankWolfe) -> int:
 @torch.no_grad()
 def run(opt: FrankWolfe, closure: Closure) -> Any:
     """The whole loop and its outer update: the closure's loss at ω_t."""
+    if not callable(closure):
+        raise ConfigError(
+            f"step() takes a closure, not a {type(closure).__name__}: call loss.backward(), then "
+            "step() with nothing in it"
+        )
     inner_steps = common_steps(opt)
     try:
         loss, finished = _walk(opt, closure, inner_steps)
@@ -84,11 +92,22 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
     for k in range(inner_steps):
         with torch.enable_grad():
             loss = closure()
-        first = loss if k == 0 else first
+        if k == 0:
+            first = loss
+            _look_for_gradients(opt)
         finished = minibatch.advance(opt)
         if finished is None:
             break
     return first, finished or []
+
+
+def _look_for_gradients(opt: FrankWolfe) -> None:
+    if all(p.grad is None for group in opt.param_groups for p in group["params"]):
+        warnings.warn(
+            "the closure left no parameter with a gradient, so step(closure) changes nothing: it "
+            "must call loss.backward()",
+            stacklevel=8,  # the caller of step()
+        )
 
 
 def abandon(opt: FrankWolfe) -> None:

@@ -1,0 +1,238 @@
+"""Arguments as users give them: keywords of the outer optimizer, NumPy's numbers, other names."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fwrnn_core import FrankWolfe, lmo
+from fwrnn_core.errors import ConfigError
+
+SGD, Adam, AdamW = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
+
+
+def weight(size: int = 2) -> nn.Parameter:
+    return nn.Parameter(torch.ones(size))
+
+
+def walk(opt: FrankWolfe, steps: int) -> list[float]:
+    (w,) = opt.param_groups[0]["params"]
+    for i in range(steps):
+        w.grad = torch.tensor([1.0 + i, -0.5])
+        opt.step()
+    return w.tolist()
+
+
+def refused(call: Callable[[], Any]) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConfigError) as error:
+            call()
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("outer", "options"),
+    [
+        (AdamW, {"weight_decay": 0.1, "betas": (0.5, 0.9)}),
+        (Adam, {"eps": 1e-2, "foreach": True}),
+        (SGD, {"momentum": 0.9, "nesterov": True}),
+        (partial(SGD, momentum=0.1), {"momentum": 0.9}),
+        (lambda params, lr, **others: SGD(params, lr=lr, **others), {"momentum": 0.9}),
+    ],
+)
+def test_keywords_go_to_the_outer_optimizer(outer: Any, options: dict[str, Any]) -> None:
+    opt = FrankWolfe([weight()], lr=0.1, inner_steps=2, outer=outer, **options)
+    twin = FrankWolfe([weight()], lr=0.1, inner_steps=2, outer=partial(outer, **options))
+    assert walk(opt, 6) == pytest.approx(walk(twin, 6), rel=1e-6)
+    (name, value), *_ = options.items()
+    assert opt.param_groups[0][name] == value
+    opt.add_param_group({"params": [weight()]})
+    assert opt.param_groups[1][name] == value
+    twin = copy.deepcopy(opt)
+    twin.load_state_dict(opt.state_dict())
+    assert twin.param_groups[0][name] == value
+
+
+def test_a_group_s_own_option_comes_before_the_keyword() -> None:
+    groups = [{"params": [weight()], "momentum": 0.5}, {"params": [weight()]}]
+    opt = FrankWolfe(groups, outer=SGD, momentum=0.9)
+    assert opt.outer is not None
+    for held in (opt, opt.outer):
+        assert [group["momentum"] for group in held.param_groups] == [0.5, 0.9]
+
+
+def test_keywords_leave_adam_its_fused_update() -> None:
+    opt = FrankWolfe([weight()], weight_decay=0.1)
+    assert opt.outer is not None
+    assert opt.outer.defaults["fused"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_deacy": 0.1}, "unknown option 'weight_deacy'. Did you mean 'weight_decay'"),
+        ({"inner_step": 5}, "Did you mean 'inner_steps'"),
+        ({"K": 5}, "unknown option 'K'. Did you mean 'inner_steps'"),
+        ({"delta": 0.1}, "Did you mean 'radius'"),
+        ({"momentum": 0.9}, "unknown option 'momentum'"),  # of SGD, not of Adam
+        ({"momentum": 0.9, "outer": None}, "outer=None has none"),
+        ({"inner_step": 5, "outer": None}, "Did you mean 'inner_steps'"),
+        ({"weight_decay": 0.1, "outer": lambda params, lr: Adam(params, lr)}, "'weight_decay'"),
+        ({"inner_step": 5, "outer": lambda params, **o: SGD(params, **o)}, "'inner_steps'"),
+        ({"weight_decay": 0.1, "outer": "adam"}, "outer = 'adam'"),
+        ({"outer": FrankWolfe}, "FrankWolfe cannot be the outer optimizer"),
+        ({"norm": "l2"}, "unknown norm 'l2'. Did you mean norm=2?"),
+        ({"norm": "2"}, "Did you mean norm=2?"),
+        ({"norm": "fro"}, "Did you mean norm=2?"),
+        ({"norm": "inf"}, "Did you mean norm=math.inf?"),
+        ({"norm": "Linf"}, "Did you mean norm=math.inf?"),
+        ({"norm": "l1"}, "Did you mean norm=1?"),
+        ({"norm": "1.5"}, "Did you mean norm=1.5?"),
+        ({"norm": "nuc"}, "Did you mean norm='nuclear'?"),
+        ({"norm": "0.5"}, "unknown norm '0.5'. Valid"),
+        ({"inner_steps": np.float64(5)}, "inner_steps = 5.0"),
+        ({"inner_steps": True}, "inner_steps = True"),
+        ({"inner_steps": np.int64(0)}, "inner_steps = 0"),
+    ],
+)
+def test_other_names_and_values_are_refused_with_what_was_meant(
+    options: dict[str, Any], message: str
+) -> None:
+    assert message in refused(lambda: FrankWolfe([weight()], **options))
+
+
+@pytest.mark.parametrize("form", [list, iter, lambda ws: [("a", ws[0]), ("b", ws[1])]])
+def test_a_parameter_that_is_given_twice_is_refused(form: Any) -> None:
+    w = weight(3)
+    message = refused(lambda: FrankWolfe(form([w, w])))
+    assert "shape (3,) is in the group twice" in message
+    assert "dict.fromkeys" in message
+    opt = FrankWolfe([weight()])
+    assert "twice" in refused(lambda: opt.add_param_group({"params": form([w, w])}))
+    assert len(opt.param_groups) == 1
+
+
+def test_parameters_come_in_every_form_that_torch_takes() -> None:
+    net = nn.Linear(2, 2)
+    forms: list[Any] = [
+        net.parameters(),
+        net.named_parameters(),
+        [{"params": net.weight}, {"params": iter([net.bias])}],
+        [{"params": net.named_parameters()}],
+    ]
+    for form in forms:
+        opt = FrankWolfe(form)
+        assert sum(len(group["params"]) for group in opt.param_groups) == 2
+    with pytest.raises(TypeError, match="ordered"):
+        FrankWolfe([{"params": {net.weight}}])
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    options: dict[str, Any] = {
+        "lr": np.float32(0.5),
+        "radius": np.float64(0.25),
+        "inner_steps": np.int64(3),
+        "norm": np.int32(2),
+        "gradient_momentum": np.float16(0.5),
+    }
+    opt = FrankWolfe([weight()], **options)
+    opt.add_param_group({"params": [weight()], "norm": np.float32(2.0)})
+    plain = {"lr": 0.5, "radius": 0.25, "inner_steps": 3, "norm": 2, "gradient_momentum": 0.5}
+    for group in opt.param_groups:
+        assert {key: group[key] for key in plain} == plain
+        assert all(type(group[key]) in (int, float) for key in plain)
+    json.dumps(opt.state_dict()["param_groups"])
+    assert lmo(torch.tensor([3.0, 4.0]), norm=np.float32(2)).tolist() == pytest.approx([-0.6, -0.8])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("inner_steps", 0, "inner_steps = 0"),
+        ("lr", -0.1, "lr = -0.1"),
+        ("lr", math.nan, "lr = nan"),
+        ("radius", 0.0, "radius = 0.0"),
+        ("norm", 0.5, "norm = 0.5"),
+    ],
+)
+@pytest.mark.parametrize("by_closure", [False, True])
+def test_what_is_set_later_is_checked_before_the_next_loop(
+    key: str, value: float, message: str, by_closure: bool
+) -> None:
+    a, b = weight(), weight()
+    opt = FrankWolfe([{"params": [a]}, {"params": [b]}], inner_steps=2, lr=0.1)
+    a.grad, b.grad = torch.ones(2), torch.ones(2)
+    opt.step()
+    opt.step()
+    held = [w.tolist() for w in (a, b)]
+    kept, opt.param_groups[1][key] = opt.param_groups[1][key], value
+    assert message in refused(lambda: opt.step(lambda: 0.0) if by_closure else opt.step())
+    assert [w.tolist() for w in (a, b)] == held
+    assert opt.inner_step == 0
+    opt.param_groups[1][key] = kept
+    opt.step()
+    assert opt.inner_step == 1
+
+
+def test_a_schedule_may_begin_at_a_rate_of_zero() -> None:
+    opt = FrankWolfe([weight()], lr=0.1, inner_steps=2)
+    torch.optim.lr_scheduler.LambdaLR(opt, lambda epoch: min(1.0, epoch / 4))
+    assert walk(opt, 2) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("done", [2, 4])
+def test_a_model_converted_after_the_first_step_is_named(
+    done: int, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FWRNN_BACKEND", backend)
+    net = nn.Linear(3, 2)
+    opt = FrankWolfe(net.parameters(), inner_steps=4)
+
+    def step(dtype: torch.dtype) -> None:
+        opt.zero_grad()
+        net(torch.ones(5, 3, dtype=dtype)).square().mean().backward()
+        opt.step()
+
+    for _ in range(done):
+        step(torch.float32)
+    net.double()
+    message = refused(lambda: step(torch.float64))
+    assert "is torch.float64 on cpu, the optimizer's state of it torch.float32" in message
+    assert opt.inner_step == done % 4
+    opt.load_state_dict(opt.state_dict())
+    for _ in range(4):
+        step(torch.float64)
+    assert opt.updates == 1 + done // 4
+
+
+def test_step_of_a_loss_gets_a_sentence() -> None:
+    w = weight()
+    opt = FrankWolfe([w])
+    loss: Any = w.sum()
+    assert "takes a closure, not a Tensor: call loss.backward()" in refused(lambda: opt.step(loss))
+
+
+def test_a_closure_without_backward_is_told() -> None:
+    w = weight()
+    opt = FrankWolfe([w])
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        return w.square().sum()
+
+    with pytest.warns(UserWarning, match="must call loss.backward") as said:
+        assert opt.step(closure).item() == 2.0
+    assert [w.filename for w in said] == [__file__]
+    assert opt.updates == 0
