@@ -30,7 +30,10 @@ def test_every_default_is_within_its_range() -> None:
 
 def test_every_ball_may_be_given_as_a_norm() -> None:
     for norm in (*balls._MATRIX_BALLS, 1, 2.0, math.inf):
-        assert parameters.check("notebooks/experiments/har2.ipynb", {"norm": norm}, "quick")["norm"] == norm
+        assert (
+            parameters.check("notebooks/experiments/har2.ipynb", {"norm": norm}, "quick")["norm"]
+            == norm
+        )
         assert OptimizerConfig(norm=norm).norm == norm
         assert not isinstance(norm, str) or repr(norm) in values.NORM.says
     assert set(get_args(balls.MatrixNorm)) == set(balls._MATRIX_BALLS)
