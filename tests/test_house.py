@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -146,33 +147,48 @@ def test_versions_agree() -> None:
     assert f'__version__ = "{version}"' in source
 
 
+#: Bottom to top. A module imports its own part and those of lines above, never a neighbour's.
+LAYERS = (
+    "errors locks memory paths",
+    *("data", "models", "optim", "training", "experiments"),
+    *("theory figures explorer", "evidence", "reports", "fairness", "ablation claims"),
+    *("batch", "book", "cli", "__main__"),
+)
+#: Measurements that were recorded are read as evidence; a config names the probes it carries.
+UPWARD = {
+    ("theory/recorded.py", "evidence"),
+    ("training/probes.py", "theory"),
+}
+#: How a string names a module, or an object in it.
+MODULE = re.compile(r"fwrnn_core(\.\w+)+(:\w+)?")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """What a module imports of the package, wherever it does: by statement, or by a string."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "no relative imports: they hide what they lead to"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(text := getattr(node, "value", None), str) and MODULE.fullmatch(text):
+            yield text.partition(":")[0]
+
+
 def test_a_lower_layer_never_imports_a_higher_one() -> None:
-    layers = [
-        {"errors", "locks", "memory", "paths"},
-        {"data", "models", "optim"},
-        {"training"},
-        {"experiments"},
-        {"theory", "figures", "explorer", "reports", "evidence", "fairness", "ablation", "claims"},
-        {"batch"},
-        {"book"},
-        {"cli", "__main__"},
-    ]
-    level = {name: number for number, names in enumerate(layers) for name in names}
+    level = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
     package = ROOT / "fwrnn_core"
-    upward = []
+    upward = set()
     for path in package.rglob("*.py"):
-        part = path.relative_to(package).with_suffix("").parts[0]
+        place = path.relative_to(package)
+        part = place.with_suffix("").parts[0]
         if part == "__init__":
             continue
         assert part in level, f"say in which layer {part} lies"
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if module == "fwrnn_core":
-                names = [f"fwrnn_core.{a.name}" for a in node.names if a.name in level]
-            for name in [*names, *([module] if module else [])]:
-                pieces = name.split(".")
-                ours = pieces[0] == "fwrnn_core" and len(pieces) > 1
-                if ours and level.get(pieces[1], 0) > level[part]:
-                    upward.append(f"{path.relative_to(ROOT)}: {name}")
-    assert upward == []
+        for name in imports(ast.parse(path.read_text("utf-8"))):
+            _, *pieces = name.split(".")
+            if not name.startswith("fwrnn_core.") or pieces[0] in (part, "__version__"):
+                continue
+            if level[pieces[0]] >= level[part]:
+                upward.add((place.as_posix(), pieces[0]))
+    assert upward == UPWARD

@@ -177,16 +177,6 @@ class Dataset:
         return self.test.y
 
     @property
-    def groups_train(self) -> Tensor | None:
-        """Subject ids of the training rows (``int64 [N]``), or None."""
-        return self.train.groups
-
-    @property
-    def groups_test(self) -> Tensor | None:
-        """Subject ids of the test rows (``int64 [N]``), or None."""
-        return self.test.groups
-
-    @property
     def x_train(self) -> Tensor:
         """All training inputs, ``float32 [N, T, F]``; see :meth:`inputs`."""
         return self.inputs("train")
@@ -252,23 +242,21 @@ class Dataset:
             fingerprint=digest(self.fingerprint, "select", *chosen),
         )
 
-    def with_validation(
-        self, fraction: float = 0.1, *, subjects: Sequence[int] | None = None, seed: int = 0
-    ) -> tuple[Dataset, Dataset]:
+    def with_validation(self, fraction: float = 0.1, *, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Cut a validation part from the training part; the test part is never touched.
 
         Returns two datasets with the same, smaller training part: the first keeps the test part,
         the second has the validation part in its place, so that whoever tunes on it cannot see a
         test row. Where rows belong to subjects, whole subjects are held out (``fraction`` of them,
-        at least one, drawn with ``seed``; or exactly ``subjects``), as the test part does; else
-        rows are drawn at random. The same arguments give the same rows on every machine.
+        at least one, drawn with ``seed``), as the test part does; otherwise rows are drawn at
+        random. The same arguments give the same rows on every machine.
 
         >>> from fwrnn_core.data import load
         >>> fit, valid = load("adding", length=10, train=100, test=20).with_validation(0.2)
         >>> len(fit.train), len(fit.test), len(valid.train), len(valid.test)
         (80, 20, 80, 20)
         """
-        held = self._held_out(fraction, subjects, seed)
+        held = self._held_out(fraction, seed)
         rest, held_rows = torch.nonzero(~held).flatten(), torch.nonzero(held).flatten()
         if not len(rest) or not len(held_rows):
             raise ConfigError(
@@ -279,26 +267,21 @@ class Dataset:
         mark = digest(fit.fingerprint, "validation")
         return fit, replace(fit, test=self.train.rows(held_rows), fingerprint=mark)
 
-    def _held_out(self, fraction: float, subjects: Sequence[int] | None, seed: int) -> Tensor:
+    def _held_out(self, fraction: float, seed: int) -> Tensor:
         """True for every training row that goes to the validation part."""
         groups = self.train.groups
-        if subjects is None and not 0 < fraction < 1:
+        if not 0 < fraction < 1:
             raise ConfigError(f"fraction must lie strictly between 0 and 1, got {fraction}")
         # RandomState's stream is frozen by numpy's compatibility policy; default_rng's is not.
         rng = np.random.RandomState(seed)
         if groups is None:
-            if subjects is not None:
-                raise ConfigError(f"{self.name!r} has no subjects; give fraction instead")
             count = max(1, round(fraction * len(self.train)))
             held = torch.zeros(len(self.train), dtype=torch.bool, device=self.train.x.device)
             held[torch.from_numpy(rng.permutation(len(self.train))[:count]).to(held.device)] = True
             return held
         known = np.unique(groups.cpu().numpy())
-        if subjects is None:
-            subjects = rng.permutation(known)[: max(1, round(fraction * len(known)))].tolist()
-        if missing := sorted(set(subjects) - set(known.tolist())):
-            raise ConfigError(f"no training rows of subject {missing}; there are {known.tolist()}")
-        return torch.isin(groups, torch.tensor(list(subjects), device=groups.device))
+        subjects = rng.permutation(known)[: max(1, round(fraction * len(known)))]
+        return torch.isin(groups, torch.from_numpy(subjects).to(groups.device))
 
     def describe(self) -> dict[str, Any]:
         """One row of the paper's Table I: sizes, task, source and fingerprint.

@@ -128,7 +128,7 @@ def test_select_restricts_rows_and_changes_the_fingerprint():
     data = made(groups=torch.arange(40) % 4)
     cut = data.select([5, 1, 2])
     assert cut.y_train.tolist() == [5.0, 1.0, 2.0]
-    assert cut.groups_train.tolist() == [1, 1, 2]
+    assert cut.train.groups.tolist() == [1, 1, 2]
     assert torch.equal(cut.x_test, data.x_test)
     both = data.select([5, 1, 2], test_index=torch.tensor([0]))
     assert len(both.test) == 1
@@ -176,18 +176,11 @@ def test_random_validation_partitions_the_training_rows(fraction, seed):
 def test_validation_by_subject_never_splits_a_subject(groups, fraction, seed):
     data = made(groups=torch.tensor(groups))
     fit, valid = data.with_validation(fraction, seed=seed)
-    inside, outside = set(valid.groups_test.tolist()), set(fit.groups_train.tolist())
+    inside, outside = set(valid.test.groups.tolist()), set(fit.train.groups.tolist())
     assert not inside & outside
     assert inside | outside == set(groups)
     assert len(inside) == max(1, round(fraction * len(set(groups))))
     assert sorted(fit.y_train.tolist() + valid.y_test.tolist()) == data.y_train.tolist()
-
-
-def test_named_subjects_are_held_out():
-    data = made(groups=torch.arange(40) % 4)
-    fit, valid = data.with_validation(subjects=[1, 3])
-    assert set(valid.groups_test.tolist()) == {1, 3}
-    assert set(fit.groups_train.tolist()) == {0, 2}
 
 
 def test_the_split_is_the_same_on_every_machine():
@@ -203,7 +196,6 @@ def test_the_split_is_the_same_on_every_machine():
         ({"fraction": 1.0}, "between 0 and 1"),
         ({"fraction": float("nan")}, "between 0 and 1"),
         ({"fraction": 0.99}, "leaves 0 of"),
-        ({"subjects": [1]}, "has no subjects"),
     ],
 )
 def test_bad_validation_requests(arguments, words):
@@ -211,18 +203,15 @@ def test_bad_validation_requests(arguments, words):
         made().with_validation(**arguments)
 
 
-def test_unknown_and_all_subjects_are_refused():
-    data = made(groups=torch.arange(40) % 2)
-    with pytest.raises(ConfigError, match=r"no training rows of subject \[9\]"):
-        data.with_validation(subjects=[1, 9])
+def test_the_only_subject_is_not_held_out():
     with pytest.raises(ConfigError, match="leaves 0"):
-        data.with_validation(subjects=[0, 1])
+        made(groups=torch.zeros(40, dtype=torch.int64)).with_validation(0.1)
 
 
 def test_to_moves_everything():
     moved = made(groups=torch.arange(40)).to("meta")
     assert {moved.train.x.device.type, moved.test.y.device.type} == {"meta"}
-    assert moved.groups_train.device.type == "meta"
+    assert moved.train.groups.device.type == "meta"
 
 
 def test_split_refuses_ill_shaped_arrays():

@@ -80,8 +80,8 @@ def test_from_the_server_to_normalised_windows(archive):
     # 1 Walking, 3 Walking_Downstairs and 5 Standing are the positive class.
     assert data.y_train.tolist() == [float(a in (1, 3, 5)) for a in archive["activity_train"]]
     assert data.y_test.tolist() == [float(a in (1, 3, 5)) for a in archive["activity_test"]]
-    assert data.groups_train.tolist() == archive["subject_train"].tolist()
-    assert data.groups_test.tolist() == archive["subject_test"].tolist()
+    assert data.train.groups.tolist() == archive["subject_train"].tolist()
+    assert data.test.groups.tolist() == archive["subject_test"].tolist()
     assert (data.source, data.task, data.output_size) == ("uci", "binary", 1)
     assert data.options == {"source": "uci", "normalise": "global"}
     assert data.y_train.dtype == torch.float32
@@ -150,8 +150,8 @@ def test_fixed_noise_is_drawn_once_per_seed_and_window(archive):
 
 def test_validation_is_cut_by_subject(archive):
     fit, valid = load("har-2").with_validation(0.3, seed=1)
-    assert set(fit.groups_train.tolist()).isdisjoint(valid.groups_test.tolist())
-    assert set(fit.groups_test.tolist()) == {20, 21}
+    assert set(fit.train.groups.tolist()).isdisjoint(valid.test.groups.tolist())
+    assert set(fit.test.groups.tolist()) == {20, 21}
 
 
 def test_a_swapped_download_is_refused_and_every_source_named(archive, monkeypatch, cache):

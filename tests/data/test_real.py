@@ -25,8 +25,8 @@ def hapt() -> Dataset:
 def test_har_sizes_and_subjects(hapt):
     assert hapt.x_train.shape == (7415, 128, 9)
     assert hapt.x_test.shape == (2996, 128, 9)
-    assert set(hapt.groups_test.tolist()) == set(har.TEST_SUBJECTS)
-    assert len(set(hapt.groups_train.tolist())) == 21
+    assert set(hapt.test.groups.tolist()) == set(har.TEST_SUBJECTS)
+    assert len(set(hapt.train.groups.tolist())) == 21
 
 
 def test_har_has_both_classes_in_their_proportion(hapt):
