@@ -21,11 +21,12 @@ __all__ = ["FrankWolfe", "lmo"]
 
 _HOME = {"FrankWolfe": "fwrnn_core.optim", "lmo": "fwrnn_core.optim"}
 
+if not TYPE_CHECKING:  # to a type checker, a module with this function has every name
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

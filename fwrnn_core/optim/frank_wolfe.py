@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -35,6 +34,7 @@ from fwrnn_core.optim.trust_region import TrustRegion
 from fwrnn_core.optim.watch import Watch
 
 Group = dict[str, Any]
+Loss = TypeVar("Loss")
 
 #: Attributes that deepcopy and pickle carry along.
 _COPIED = (
@@ -118,35 +118,35 @@ class FrankWolfe(Optimizer):
         radius: float | None = None,
         inner_steps: int = 5,
         norm: Norm = 2,
-        scope: str = "tensor",
-        step_size: StepSize = "1/k",
-        trajectory: str = "paper",
+        scope: options.Scope = "tensor",
+        step_size: Literal["1/k", "2/(k+1)"] | Callable[[int], float] = "1/k",
+        trajectory: options.Trajectory = "paper",
         outer: OuterFactory | None = torch.optim.Adam,
         *,
         gradient_momentum: float = 0.0,
         maximize: bool = False,
-        solver: str | VertexSteps | ProjectedGradient | TrustRegion = "frank-wolfe",
-        adaptive: str | AdaptiveRadius | None = None,
-        track: Collection[str] = (),
-        nonfinite: str = "raise",
-        process_group: Any = None,
+        solver: options.SolverName | VertexSteps | ProjectedGradient | TrustRegion = "frank-wolfe",
+        adaptive: Literal["agreement", "ratio"] | AdaptiveRadius | None = None,
+        track: options.Tracked | Collection[options.Tracked] = (),
+        nonfinite: options.Nonfinite = "raise",
+        process_group: distributed.Group | None = None,
         **outer_options: Any,
     ) -> None:
-        if outer_options:
-            ours = [*inspect.signature(FrankWolfe).parameters][1:-1]
-            check_keywords(outer_options, outer, ours)
-        track = (track,) if isinstance(track, str) else track
-        options.check_choices(scope, trajectory, nonfinite, track)
+        check_keywords(outer_options, outer)
+        tracked = (track,) if isinstance(track, str) else track
+        options.check_choices(scope, trajectory, nonfinite, tracked)
         rule(step_size)
         self._built = False
         self.scope = scope
         self.trajectory = trajectory
         self.nonfinite = nonfinite
         self.solver = make_solver(solver, step_size)
-        self.step_size = getattr(self.solver, "step_size", step_size)
+        self.step_size: StepSize = getattr(self.solver, "step_size", step_size)
         self.adaptive = make_adaptive(adaptive)
-        self.track = frozenset(track)
-        self.process_group = None  # until all groups are there: they are shared in one go
+        self.track: frozenset[str] = frozenset(tracked)
+        self.process_group: distributed.Group | None = (
+            None  # until all groups are there: they are shared in one go
+        )
         #: Minibatches dropped for non-finite gradients, and outer updates made.
         self.skipped = self.updates = 0
         self._ratio = math.nan
@@ -277,6 +277,15 @@ class FrankWolfe(Optimizer):
     def needs_closure(self) -> bool:
         """Whether the solver or radius rule compares losses on one minibatch."""
         return inner.by_ratio(self.adaptive) or isinstance(self.solver, TrustRegion)
+
+    def __repr__(self) -> str:
+        return options.describe(self)
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
 
     @observed
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

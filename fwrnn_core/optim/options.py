@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, MutableMapping, Set
 from difflib import get_close_matches
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
@@ -18,10 +18,15 @@ from fwrnn_core.optim.balls import check_norm
 from fwrnn_core.optim.numbers import as_number
 from fwrnn_core.optim.schedule import StepSize, check_step_size
 
-SCOPES = ("tensor", "global")
-TRAJECTORIES = ("paper", "released")
-NONFINITE = ("raise", "skip")
-TRACKED = ("gap", "angle")
+if TYPE_CHECKING:
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe
+
+Scope = Literal["tensor", "global"]
+Trajectory = Literal["paper", "released"]
+Nonfinite = Literal["raise", "skip"]
+Tracked = Literal["gap", "angle"]
+SolverName = Literal["frank-wolfe", "projected-gradient", "trust-region"]
+SCOPES, TRAJECTORIES, NONFINITE, TRACKED = map(get_args, (Scope, Trajectory, Nonfinite, Tracked))
 #: Options of a group that are the loop's own; everything else in a group is the outer optimizer's.
 OWN = ("lr", "radius", "inner_steps", "norm", "gradient_momentum", "maximize")
 #: Subclasses (DTensor, …) may have no memory of their own behind their pointer.
@@ -197,6 +202,29 @@ def radius(group: Mapping[str, Any]) -> float:
     given = group["radius"]
     base = lr if given is None else float(given) * lr / group["reference_lr"]
     return base * group["radius_scale"]
+
+
+def describe(opt: FrankWolfe) -> str:
+    """An optimizer in torch's form: what it does, then the options of every group, without what
+    the loop keeps there for itself."""
+    outer = type(opt.outer).__name__ if opt.outer is not None else None
+    shown = [f"outer={outer}", f"scope={opt.scope!r}", f"trajectory={opt.trajectory!r}"]
+    if hasattr(opt.solver, "step_size"):
+        step_size = opt.solver.step_size
+        shown.append(f"step_size={step_size!r}" if isinstance(step_size, str) else "step_size=…")
+    else:
+        shown.append(f"solver={opt.solver!r}")
+    if opt.adaptive is not None:
+        shown.append(f"adaptive={opt.adaptive!r}")
+    if opt.track:
+        shown.append(f"track={sorted(opt.track)!r}")
+    shown.append(f"nonfinite={opt.nonfinite!r}")
+    lines = [f"{type(opt).__name__}({', '.join(shown)}"]
+    for i, group in enumerate(opt.param_groups):
+        lines.append(f"Parameter Group {i}")
+        hidden = (*LOOP, "params", "param_names")
+        lines += [f"    {key}: {group[key]}" for key in sorted(group) if key not in hidden]
+    return "\n".join([*lines, ")"])
 
 
 def _positive(name: str, value: object) -> None:

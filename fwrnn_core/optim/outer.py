@@ -95,14 +95,17 @@ def _their_view(group: dict[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in group.items() if k not in hidden}, "lr": group["lr"]}
 
 
-def check_keywords(
-    given: Mapping[str, Any], factory: OuterFactory | None, ours: Sequence[str]
-) -> None:
-    """Keywords other than ``ours`` are the outer optimizer's: refuse those that it does not take.
+def check_keywords(given: Mapping[str, Any], factory: OuterFactory | None) -> None:
+    """Keywords that are not FrankWolfe's own go to the outer optimizer: refuse what it lacks.
 
     Raises:
         ConfigError: with the nearest names that there are.
     """
+    if not given:
+        return
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe  # it imports this module
+
+    _, *ours, _ = inspect.signature(FrankWolfe).parameters
     takes = _keywords(factory)
     for key in given:
         if key.lower() in _MEANT:
@@ -157,8 +160,7 @@ def _build(
     made = factory([_their_view(g) for g in groups], lr=lr, **given)
     if not isinstance(made, Optimizer):
         raise ConfigError(f"outer made a {type(made).__name__}, not a torch.optim.Optimizer")
-    # Not at the top: it imports this module.
-    from fwrnn_core.optim.frank_wolfe import FrankWolfe
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe  # it imports this module
 
     if isinstance(made, (*_REFUSED, FrankWolfe)):
         raise ConfigError(

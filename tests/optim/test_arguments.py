@@ -5,9 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import fwrnn_core
 from fwrnn_core import FrankWolfe, lmo
 from fwrnn_core.errors import ConfigError
 
@@ -236,3 +241,57 @@ def test_a_closure_without_backward_is_told() -> None:
         assert opt.step(closure).item() == 2.0
     assert [w.filename for w in said] == [__file__]
     assert opt.updates == 0
+
+
+def test_an_optimizer_prints_what_it_does_and_not_what_its_loop_keeps() -> None:
+    opt = FrankWolfe([weight()], lr=0.5, outer=SGD, momentum=0.9, solver="projected-gradient")
+    walk(opt, 2)
+    first, *lines = repr(opt).splitlines()
+    assert first.startswith("FrankWolfe(outer=SGD, scope='tensor', trajectory='paper', solver=Proj")
+    assert lines[0] == "Parameter Group 0"
+    assert "    momentum: 0.9" in lines
+    assert not any("loop_radius" in line or "inner_step:" in line for line in lines)
+    plain = repr(FrankWolfe([weight()], outer=None, step_size=lambda k: 1 / k, track="gap"))
+    assert plain.startswith("FrankWolfe(outer=None, ")
+    assert "step_size=…, track=['gap']" in plain
+
+
+USER = """
+import math
+import torch
+import fwrnn_core as fw
+
+w = torch.nn.Parameter(torch.ones(2))
+good = fw.FrankWolfe([w], norm="spectral", step_size=lambda k: 1 / k, track=["gap"], betas=(0, 0.9))
+fw.FrankWolfe([w], norm=math.inf, scope="global", solver="trust-region", adaptive="ratio")
+loss: float = good.step(lambda: 2.0)
+good.restart()
+fw.Frankwolfe
+fw.FrankWolfe([w], scope="tensors")
+fw.FrankWolfe([w], trajectory="papr")
+fw.FrankWolfe([w], track=["gaps"])
+fw.FrankWolfe([w], solver="fw")
+word: str = good.updates
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_misspelt_names(tmp_path: Path) -> None:
+    """Without looking into torch, which would take it a minute."""
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(USER, encoding="utf-8")
+    (tmp_path / "mypy.ini").write_text("[mypy]\n[mypy-torch.*]\nfollow_imports = skip\n")
+    home = Path(fwrnn_core.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--follow-imports=silent", "user.py"],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    lines = USER.splitlines()
+    wrong = range(lines.index("fw.Frankwolfe") + 1, len(lines) + 1)
+    said = sorted(
+        int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line
+    )
+    assert said == [*wrong], done.stdout
