@@ -205,8 +205,8 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     link, take, same, worse, accuracy, _ = made.row()
     assert link == "{doc}`radius <ablations/radius>`"
     assert take == "`0.01`"
-    assert same == "`0.1` +0.056"
-    assert worse == "`None` +0.100"
+    assert same == "`0.1`\N{NO-BREAK SPACE}+0.056"
+    assert worse == "`None`\N{NO-BREAK SPACE}+0.100"
     reading = made.series.reading()
     loss = "In validation loss *0.01* is better (−0.100 ± 0.001; not corrected"
     assert f"- {loss}" in reading
@@ -235,7 +235,9 @@ def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
     made = decision("radius")
     assert (made.taken, made.tempting) == ("0.001", "0.01")
     assert made.row()[1] == "`None` (the default)<br>worth trying: `0.01`"
-    assert made.row()[2].startswith("`0.01` −"), "the table does not call it better"
+    assert made.row()[2].startswith("`0.01`\N{NO-BREAK SPACE}−"), (
+        "the table does not call it better"
+    )
 
 
 def test_what_to_avoid_is_adjusted_too():

@@ -165,7 +165,8 @@ class Decision:
 
     def _listed(self, settings: Mapping[str, Paired]) -> str:
         items = [
-            f"`{self.values[s]}` {signed(test.difference, 3) if test.n else 'diverged'}"
+            f"`{self.values[s]}`\N{NO-BREAK SPACE}"
+            f"{signed(test.difference, 3) if test.n else 'diverged'}"
             for s, test in settings.items()
         ]
         return "<br>".join(items) or "–"
