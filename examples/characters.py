@@ -1,15 +1,19 @@
-"""A character-level GRU on the Python language reference: python examples/characters.py [updates]
+"""A character-level GRU on the Python language reference.
 
 Swapping the optimizer is one line: put torch.optim.Adam(model.parameters(), lr=2e-3) in its place.
 """
 
-import sys
+import argparse
 from pydoc_data.topics import topics  # text that ships with every Python
 
 import torch
 from torch import nn
 
 from fwrnn_core import FrankWolfe
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("updates", nargs="?", type=int, default=300, help="of five minibatches each")
+steps = 5 * parser.parse_args().updates
 
 text = "\n".join(topics[key] for key in sorted(topics))
 alphabet = sorted(set(text))
@@ -21,7 +25,6 @@ head = nn.Linear(128, len(alphabet))
 model = nn.ModuleList([embed, gru, head])
 optimizer = FrankWolfe(model.parameters(), lr=2e-3, inner_steps=5)
 
-steps = 5 * int(sys.argv[1]) if len(sys.argv) > 1 else 1500
 for step in range(steps):
     start = torch.randint(len(codes) - 65, (32,))
     batch = torch.stack([codes[i : i + 65] for i in start.tolist()])

@@ -1,6 +1,6 @@
 """Several workers, one exchange per K minibatches.
 
-    torchrun --nproc-per-node 2 examples/several_workers.py [walk | ddp] [loops]
+    torchrun --nproc-per-node 2 examples/several_workers.py walk
 
 ``walk``: every worker walks in the ball around the shared weights on minibatches of its own, and
 only Δ_K is averaged. ``ddp``: DistributedDataParallel averages every gradient, and all workers walk
@@ -8,6 +8,7 @@ the same way. The last line says how many bytes left this machine's network inte
 included) per minibatch; the figure includes whatever else the machine sends meanwhile.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def bytes_sent() -> int:
     return sum(int(line.split(":")[1].split()[8]) for line in lines)
 
 
-def main(way: str = "walk", loops: int = 20) -> None:
+def main(way: str, loops: int) -> None:
     """Fit a small network to a random teacher and report loss and traffic."""
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
@@ -64,6 +65,12 @@ def main(way: str = "walk", loops: int = 20) -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("way", nargs="?", choices=("walk", "ddp"), default="walk")
+    parser.add_argument("loops", nargs="?", type=int, default=20, help="of K minibatches each")
+    arguments = parser.parse_args()
     if "RANK" not in os.environ:
         sys.exit("torchrun starts the workers: torchrun --nproc-per-node 2 " + sys.argv[0])
-    main(*sys.argv[1:2], *map(int, sys.argv[2:3]))
+    main(arguments.way, arguments.loops)

@@ -99,6 +99,26 @@ def test_the_lookahead_line_moves_half_of_the_way() -> None:
     assert torch.allclose(w.detach(), anchor + 0.5 * (end - anchor))
 
 
+@pytest.mark.parametrize(
+    ("script", "given", "words"),
+    [
+        ("characters.py", "--help", "A character-level GRU"),
+        ("characters.py", "ten", "invalid int value: 'ten'"),
+        ("several_workers.py", "--help", "torchrun --nproc-per-node 2"),
+        ("several_workers.py", "wlak", "invalid choice: 'wlak'"),
+    ],
+)
+def test_the_scripts_help_and_refuse_what_they_do_not_know(
+    script: str, given: str, words: str
+) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, str(EXAMPLES / script), given]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == (0 if given == "--help" else 2)
+    assert words in (done.stdout if given == "--help" else done.stderr)
+    assert "Traceback" not in done.stderr
+
+
 def test_workers_that_nobody_started_get_a_hint() -> None:
     script = EXAMPLES / "several_workers.py"
     environment = {k: v for k, v in os.environ.items() if k != "RANK"}
