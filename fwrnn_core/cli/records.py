@@ -8,9 +8,13 @@ import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fwrnn_core.cli.wording import counted
+from fwrnn_core.cli.wording import counted, print_table
 from fwrnn_core.errors import ConfigError, RecordError
+
+if TYPE_CHECKING:
+    from fwrnn_core.training.status import Status
 
 _LISTED = "`fwrnn records` lists every run and its state"
 _RECORDS_EPILOG = """\
@@ -21,16 +25,18 @@ examples:
   fwrnn records --state missing      what has not been begun
 
 States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
-goes on from the epoch shown); running; missing (not begun); diverged.
+goes on from the epoch shown); running; missing (not begun); diverged. "best test" is the highest
+test accuracy of any epoch. The last line says in which folder the records are.
 """
 _VERIFY_EPILOG = """\
-The first epochs are trained anew and every curve is compared with the record. Under the record's
-code, libraries, processor, threads and backend every digit must be the same; else a tolerance
-applies, and the answer names what was different. Exit status 0: they agree; 1: they do not.
-
 examples:
   fwrnn verify har2/published/fw-k5 --epochs 3
   fwrnn verify 'ablations/outer/*'   every record whose name matches
+
+Under the record's code, libraries, processor, threads and backend every digit of every curve must
+be the same; otherwise a tolerance applies, and the answer names what was different.
+
+Exit status: 0 they agree; 1 they do not; 2 there is no such record.
 """
 
 
@@ -57,21 +63,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "verify",
         help="re-train the first epochs of a record and compare",
-        description="Check that a record can be reproduced.",
+        description="Check that a record can be reproduced: its first epochs are trained anew and "
+        "compared.\nOf a run of your own too; the published records are in the repository, so run "
+        "this in a\nclone for those.",
         epilog=_VERIFY_EPILOG,
         formatter_class=raw,
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a record's name, a group, or a 'glob*'"
     )
-    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--epochs", type=int, default=1, metavar="N", help="how many (default 1)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")
     parser.set_defaults(handler=verify)
 
 
 def list_records(args: argparse.Namespace) -> int:
     """Handle ``fwrnn records``."""
-    from fwrnn_core import experiments
+    from fwrnn_core import experiments, paths
     from fwrnn_core.training.status import survey
 
     runs = experiments.catalogue()
@@ -81,23 +89,25 @@ def list_records(args: argparse.Namespace) -> int:
     if not found:
         raise experiments.nothing("run", args.pattern, [*runs, *experiments.GROUPS], _LISTED)
     rows = [r for r in found if args.state in (None, r.state)]
+    where = f"(records in {paths.records()})"
     if not rows:
         if len(found) == 1:
             print(f"{found[0].name} is {found[0].state}, not {args.state}", file=sys.stderr)
         else:
-            print(f"none of the {len(found)} runs is {args.state}", file=sys.stderr)
+            print(f"none of the {len(found)} runs is {args.state} {where}", file=sys.stderr)
         return 0
-    width = max(len(r.name) for r in rows)
-    print(f"{'run':<{width}}  {'state':<11} {'epochs':>11} {'minutes':>8}  {'best test':>9}")
-    for r in rows:
-        epochs = f"{r.epochs_done} / {r.epochs}"
-        minutes = f"{r.seconds / 60:.1f}" if r.seconds else "-"
-        best = f"{100 * r.best:.2f} %" if r.best is not None else "-"
-        print(f"{r.name:<{width}}  {r.state:<11} {epochs:>11} {minutes:>8}  {best:>9}")
+    header = ["run", "state", "epochs", "minutes", "best test"]
+    print_table(header, map(_cells, rows), right="epochs, minutes, best test")
     states = [r.state for r in rows]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    print(f"{counted(len(rows), 'run')}: {counts}")
+    print(f"{counted(len(rows), 'run')}: {counts} {where}")
     return 0
+
+
+def _cells(row: Status) -> list[str]:
+    minutes = f"{row.seconds / 60:.1f}" if row.seconds else "-"
+    best = f"{100 * row.best:.2f} %" if row.best is not None else "-"
+    return [row.name, row.state, f"{row.epochs_done} / {row.epochs}", minutes, best]
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -133,11 +143,24 @@ def _stored(asked: Iterable[str]) -> list[str]:
             runs = experiments.catalogue()
             if meant := [n for n in runs for p in patterns if fnmatchcase(n, p)]:
                 it = "one" if meant == [name] else "them"
-                raise RecordError(f"{name!r} has no record yet; `fwrnn train {name!r}` makes {it}")
+                raise RecordError(
+                    f"{name!r} has no record yet; `fwrnn train {name!r}` makes {it}"
+                    + ("" if records.names() else f". {_no_records()}")
+                )
             known = [*records.names(), *experiments.GROUPS]
             raise experiments.nothing("record", name, known, _LISTED)
         names += found
     return names
+
+
+def _no_records() -> str:
+    """Where the published records are, for somebody who has installed the package alone."""
+    from fwrnn_core import paths
+
+    return (
+        f"There is no record at all in {paths.records()}: the published ones are in the "
+        "repository, so run this inside a clone"
+    )
 
 
 def _file_given(file: str) -> ConfigError:

@@ -1,11 +1,19 @@
 """``fwrnn data``: what it prints and how it ends."""
 
 import json
+import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from fwrnn_core.cli import main
-from fwrnn_core.data import files, har, sources
+from fwrnn_core.cli import data, main
+from fwrnn_core.data import catalog, files, har, sources, unpickle
+
+STUB = SimpleNamespace(
+    source="hapt", describe=lambda: {"train": 2, "test": 1, "steps": 128, "features": 9}
+)
+RECORDINGS = [unpickle.Recording(1, np.zeros((6, 300)), np.ones(300, int))]
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +105,58 @@ def test_help_teaches_with_examples(action, capsys):
         main(["data", *([action] if action else []), "--help"])
     assert ended.value.code == 0
     assert f"  fwrnn data {action or 'list'}" in capsys.readouterr().out
+
+
+def test_verify_tells_which_file_is_missing(cache, capsys, monkeypatch):
+    first, *others = sources.MNIST_FILES
+    contents = {file.path: b"x" for file in others}
+    for path, content in contents.items():
+        files.write_atomic(cache / path, content)
+    monkeypatch.setattr(sources, "read", lambda file: None)
+    assert main(["data", "verify", "pixel-mnist"]) == 2
+    captured = capsys.readouterr()
+    assert f"{others[0].path}: ok" in captured.out
+    assert f"{first.path}: MISSING" in captured.out
+    assert f"{first.path} not there: run `fwrnn data fetch pixel-mnist`" in captured.err
+    files.write_atomic(first.resolve(), b"x")
+    assert main(["data", "verify", "pixel-mnist"]) == 0
+
+
+@pytest.fixture
+def without_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    original = data.find_spec
+    monkeypatch.setattr(data, "find_spec", lambda name: None if name == "scipy" else original(name))
+
+
+def test_without_scipy_hapt_is_not_downloaded_in_vain(without_scipy, capsys):
+    assert main(["data", "fetch", "har-2", "--source", "hapt"]) == 2
+    err = capsys.readouterr().err
+    assert "har-2: its source hapt needs scipy" in err
+    assert "pip install scipy" in err
+    assert "pip download" not in err
+    assert main(["data", "fetch", "har-2"]) == 2  # the other source needs none
+    err = capsys.readouterr().err
+    assert "uci (" in err
+    assert "its other source, hapt, needs scipy" in err
+    assert "pip download" not in err
+
+
+def test_without_scipy_windows_that_are_made_already_load(without_scipy, cache, monkeypatch):
+    files.save_arrays(har.cache_file("hapt"), {"x": har.np.zeros(3)})
+    asked = []
+    monkeypatch.setattr(catalog, "load", lambda name, **options: asked.append(options) or STUB)
+    assert main(["data", "fetch", "har-2"]) == 0
+    assert main(["data", "fetch", "har-2", "--source", "hapt"]) == 0
+    assert asked == [{}, {"source": "hapt"}]
+
+
+def test_list_calls_a_sound_file_that_needs_scipy_so(without_scipy, capsys, monkeypatch):
+    pickled = sources.HAPT_PICKLE.resolve()
+    files.write_atomic(pickled, b"sound")
+    monkeypatch.setattr(har, "build", lambda source: har.hapt.windows(RECORDINGS))
+    assert main(["data", "list"]) == 2
+    captured = capsys.readouterr()
+    assert "unreadable" not in captured.out
+    assert "needs scipy" in captured.out
+    assert "har-2: needs scipy to make its windows from the raw signals" in captured.err
