@@ -8,21 +8,16 @@ becomes status 130.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from fwrnn_core import __version__, memory, paths
 from fwrnn_core.errors import FwrnnError
 
 # In the order in which --help shows them.
 GROUPS = ("data", "train", "records", "notebooks")
-
-# What a write says when there is no room left; it names no file.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _encode_all()
     args = build_parser().parse_args(argv)
     try:
+        paths.home()  # a FWRNN_HOME that cannot be one is refused before anything is done
         status = int(args.handler(args) or 0)
         sys.stdout.flush()  # what cannot be written is to be said here, not at the very end
         return status
@@ -70,22 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         # A folder that cannot be written, a disk that is full: the user's to mend.
-        if error.errno in _FULL and not _output_is_written():
+        if error.errno in paths.FULL and not _output_is_written():
             _drop_output()
             print(f"fwrnn: standard output cannot be written: {error.strerror}", file=sys.stderr)
             return 2
-        if error.errno in _FULL:
-            print(
-                f"fwrnn: {error.strerror}, in the middle of a write. What was saved before is "
-                "whole: make room, or set FWRNN_HOME to a folder that has some, and run the same "
-                "command again",
-                file=sys.stderr,
-            )
-            return 2
-        if not _below_home(error):
+        sentence = paths.explain(error)
+        if sentence is None:
             raise
-        reason = f"{error.filename}: {error.strerror}"
-        print(f"fwrnn: {reason}; set FWRNN_HOME to keep data and runs elsewhere", file=sys.stderr)
+        print(f"fwrnn: {sentence}", file=sys.stderr)
         return 2
 
 
@@ -115,11 +103,3 @@ def _out_of_memory(error: Exception) -> bool:
     both, of a type of its own for the accelerator only."""
     named = type(error).__name__ == "OutOfMemoryError"
     return isinstance(error, MemoryError) or named or "can't allocate memory" in str(error)
-
-
-def _below_home(error: OSError) -> bool:
-    """Whether the error is about a file or folder of the project's, or one that holds them."""
-    if not isinstance(error.filename, str | os.PathLike):
-        return False
-    home, path = paths.home(), Path(error.filename)
-    return path.is_relative_to(home) or home.is_relative_to(path)

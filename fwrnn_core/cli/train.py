@@ -15,15 +15,24 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 examples:
-  fwrnn train --list                        what there is to train: every run, with its epochs
-  fwrnn train har2/published/fw-k5          one run, with a progress bar
-  fwrnn train table3 --jobs 2               a group of runs, two at a time
-  fwrnn train 'mnist/*' --stop-after 10     the first ten epochs of each; later calls go on
-  fwrnn train my-run.json                   a config of your own (start from --show)
-  fwrnn train har2/published/adam --show    print that run's config as JSON
+  fwrnn train --list                          what there is to train: every run, with its epochs
+  fwrnn train har2/published/fw-k5            one run, with a progress bar
+  fwrnn train table3 --jobs 2                 a group of runs, two at a time
+  fwrnn train 'mnist-rnn/*' --stop-after 10   the first ten epochs of each; later calls go on
+  fwrnn train my-run.json                     a config of your own (start from --show)
+  fwrnn train har2/published/adam --show      print that run's config as JSON
+
+groups:
+  fig3 fig4 fig5 fig6 table2 table3         the paper's, in its own settings
+  fair-search fair fig3-search fig3-tuned   every method tuned alike; the search first
+  table3-seeds indrnn-equal ablations       more seeds, equal settings, one argument at a time
+  theory a5                                 with what the theory assumes measured on the way
 
 A run that was interrupted, or killed, goes on from its last epoch. A run whose record exists is
-not trained again.
+not trained again. Datasets are downloaded when they are first needed. Records go to data/records
+in a checkout, else to ~/.local/share/fwrnn/records; FWRNN_HOME changes that.
+
+Exit status: 0 trained; 1 a run diverged or failed; 2 a mistake in what you typed; 130 interrupted.
 """
 
 
@@ -43,7 +52,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--list", action="store_true", help="list the runs (all, if none is named) and stop"
     )
     parser.add_argument("--show", action="store_true", help="print the configs as JSON and stop")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs side by side (default 1)"
+    )
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="CPU threads per run (default 1)"
     )
@@ -83,7 +94,8 @@ def _read(file: str) -> RunConfig:
     try:
         body = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: cannot be read as a run config ({error})") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{file}: cannot be read as a run config ({reason})") from None
     try:
         return RunConfig.from_dict(body)
     except (ValueError, TypeError, AttributeError) as error:
@@ -92,6 +104,11 @@ def _read(file: str) -> RunConfig:
 
 def run(args: argparse.Namespace) -> int:
     """Handle ``fwrnn train``."""
+    from fwrnn_core import paths
+    from fwrnn_core.training.environment import resolve_device
+    from fwrnn_core.training.records import path_of
+
+    _check(args)
     if not args.runs and not args.list:
         raise ConfigError("name a run to train; `fwrnn train --list` lists them")
     asked = resolve(args.runs or ["*"])
@@ -104,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         for config in configs:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
         return 0
-    _check(args)
+    resolve_device(args.device)
     progress = not args.no_progress
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
@@ -146,6 +163,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"{already} of {len(configs)} runs had their record already", file=sys.stderr)
     for name, status in outcomes:
         print(f"{name}: {status}{_where(name) if status == 'diverged' else ''}")
+    # Outside a checkout nobody would guess the folder.
+    one = len(configs) == 1
+    print(f"Record: {path_of(configs[0].name)}" if one else f"Records: {paths.records()}")
     states = {status for _, status in outcomes}
     if "interrupted" in states:
         return 130
@@ -153,15 +173,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse a mistake before the first run starts, and also where nothing is left to train."""
-    from fwrnn_core.training.environment import resolve_device
-
+    """Refuse a number out of its range before names are looked at, and anything trained."""
     for option in ("jobs", "threads", "stop_after"):
         value = getattr(args, option)
         if value is not None and value < 1:
             flag = option.replace("_", "-")
             raise ConfigError(f"--{flag} = {value} is out of range; valid: >= 1")
-    resolve_device(args.device)
 
 
 def _where(name: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from fwrnn_core import paths
 from fwrnn_core.errors import FwrnnError
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.loop import Run
@@ -140,7 +141,8 @@ def _outcome(future: Future[Outcome], name: str) -> Outcome:
             f"`fwrnn train` again, with fewer --jobs"
         ) from None
     except Exception as error:
-        return Outcome(name, "failed", f"{type(error).__name__}: {error}")
+        sentence = paths.explain(error) if isinstance(error, OSError) else None
+        return Outcome(name, "failed", sentence or f"{type(error).__name__}: {error}")
 
 
 def _drain(epochs: Queue[int], bar: tqdm[Any]) -> None:

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from fwrnn_core import experiments
+from fwrnn_core import experiments, paths
 from fwrnn_core.cli import main
 from fwrnn_core.training import Run, checkpoint, queue, records
 
@@ -42,12 +43,15 @@ def config(tmp_path):
 
 def test_a_config_of_ones_own_is_trained_listed_and_verified(config, capsys):
     assert main(["train", config(), "--no-progress"]) == 0
-    assert "mine/run: complete" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "mine/run: complete" in out
+    assert f"Record: {records.path_of('mine/run')}" in out
     assert records.read(records.path_of("mine/run")).status == "complete"
     assert main(["records", "mine/*"]) == 0
     out = capsys.readouterr().out
     assert "complete" in out
     assert "3 / 3" in out
+    assert f"1 run: 1 complete (records in {records.paths.records()})" in out
     assert main(["verify", "mine/run", "--epochs", "2"]) == 0
     assert "agree to the last digit" in capsys.readouterr().out
     assert main(["verify", config()]) == 2
@@ -137,10 +141,11 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
     ("arguments", "words"),
     [
         (["train", "har2/published/fw-k6"], ["fw-k6", "'har2/published/fw-k5'"]),
-        (["train", "no-such.json"], ["no-such.json", "cannot be read"]),
+        (["train", "no-such.json"], ["no-such.json", "config (No such file or directory)"]),
         (["train", "table3", "--jobs", "0"], ["--jobs = 0"]),
         (["verify", "nothing/*"], ["unknown record 'nothing/*'", "`fwrnn records` lists"]),
         (["verify", "har2/published/fw-k5"], ["has no record yet", "fwrnn train 'har2/published"]),
+        (["verify", "har2/published/fw-k5"], ["the published ones are in the repository"]),
         (["verify", "har2/published/fw-k6"], ["'har2/published/fw-k6'", "`fwrnn records` lists"]),
         (["verify", "table3"], ["'table3' has no record yet", "`fwrnn train 'table3'` makes them"]),
         (["verify", "no-such.json"], ["no-such.json: give the name of a run", "lists every run"]),
@@ -151,6 +156,7 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["train", "table3", "--device", "cudda"], ["unknown device 'cudda'. Did you mean 'cuda'"]),
         (["train", "table3", "--threads", "0"], ["--threads = 0"]),
         (["train", "table3", "--stop-after", "0"], ["--stop-after = 0"]),
+        (["train", "--jobs", "0", "har2"], ["--jobs = 0"]),  # what was typed first is said first
         (["train", "har2"], ["'har2' is a folder, no run; 'har2/*'"]),
         (["records", "har2/"], ["'har2/' is a folder, no run; 'har2/*'"]),
     ],
@@ -239,7 +245,7 @@ def test_a_run_that_diverges_late_names_the_state_that_is_kept(config, capsys, m
     assert main(["train", config(), "--no-progress"]) == 1
     out = capsys.readouterr().out
     assert "loss nan at epoch 3, minibatch 1" in out
-    kept = out.strip().rpartition("kept in ")[2]
+    kept = out.splitlines()[0].rpartition("kept in ")[2]
     assert Path(kept).is_file()
 
 
@@ -250,7 +256,12 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(config, capsys, tmp_path,
     assert main(["train", path, "--no-progress"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("fwrnn: ")
-    assert "Not a directory; set FWRNN_HOME" in err
+    assert f"FWRNN_HOME = {tmp_path / 'file'} is a file; set it to a folder" in err
+    assert main(["data", "list"]) == 2  # whatever the command
+    below = tmp_path / "file" / "below"
+    monkeypatch.setenv("FWRNN_HOME", str(below))
+    assert main(["train", path, "--no-progress"]) == 2
+    assert "Not a directory; set FWRNN_HOME" in capsys.readouterr().err
 
 
 def test_a_disk_that_is_full_is_a_sentence(config, capsys, home, monkeypatch):
@@ -263,8 +274,29 @@ def test_a_disk_that_is_full_is_a_sentence(config, capsys, home, monkeypatch):
     assert main(["train", config(), "--no-progress"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("fwrnn: No space left on device")
+    assert f"in the middle of a write below {home}. " in err
     assert "run the same command again" in err
     assert not list(home.rglob(".*.ckpt.*"))
+
+
+def test_a_full_disk_is_the_same_sentence_for_runs_side_by_side(home):
+    error = OSError(28, "No space left on device")
+    future: Future[queue.Outcome] = Future()
+    future.set_exception(error)
+    assert queue._outcome(future, "mine/run").error == paths.explain(error)
+    assert str(home) in (paths.explain(error) or "")
+    assert paths.explain(OSError(2, "No such file or directory", "/somewhere/else")) is None
+
+
+def test_outside_a_checkout_records_are_no_cache(tmp_path, monkeypatch):
+    """Caches are deleted without a thought; nothing but training makes a record again."""
+    monkeypatch.delenv("FWRNN_HOME")
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "site" / "fwrnn_core")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.chdir(tmp_path)
+    assert paths.records() == tmp_path / "share" / "fwrnn" / "records"
+    assert paths.checkpoints().is_relative_to(tmp_path / "cache" / "fwrnn")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
