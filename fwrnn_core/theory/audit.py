@@ -90,7 +90,9 @@ def audit(
 
     :param objective: the risk F; ``final``: ω_T [d].
     :param local: the risk in which convexity and curvature are measured (many evaluations per
-        point), e.g. on part of the data; default ``objective``.
+        point), e.g. on part of the data; default ``objective``. What is found there is true of the
+        part: its extremes are on average more extreme than those of the whole (Jensen's
+        inequality: the largest eigenvalue is convex in the Hessian, the smallest concave).
     :param radii: further radii for the curvature beside the snapshot's own.
     :param pairs, lanczos_steps, curvature_samples, ascent_steps: effort per point.
     :returns: JSON-able: ``points`` (one row each, :data:`COLUMNS`), ``final``, ``summary``,
@@ -188,7 +190,10 @@ def audit(
 
 
 def curvature_at(point: Mapping[str, Any], radius: float) -> float:
-    """The lower bound of C_F that a measured point holds for one of its radii.
+    """The lower bound of C that a measured point holds for one of its radii, of the *local* risk.
+
+    It bounds nothing of the risk on more data: C is a supremum of what is linear in the risk, so
+    that of a part of the data is on average the larger one (Jensen's inequality).
 
     The largest eigenvalue λ at ω_t gives one more, δ²λ: the triple (ω_t, ω_t + δv) as γ → 0. The
     larger of both counts (records made before the curvature looked along v hold only the first).
@@ -200,7 +205,8 @@ def curvature_at(point: Mapping[str, Any], radius: float) -> float:
 
 
 def lipschitz_at(point: Mapping[str, Any]) -> float:
-    """The lower bound of the Lipschitz constant L (A3) that a measured point holds.
+    """The lower bound of the Lipschitz constant L (A3) that a measured point holds, of the *local*
+    risk. A part of the data has on average the larger one, as in :func:`curvature_at`.
 
     ∇²F(ω_t) has the norm max(abs(λ_min), abs(λ_max)), and two gradients of a ball differ by at most
     L times their distance: the largest of both eigenvalues by size and of the pairs' quotients.
@@ -213,7 +219,7 @@ def lipschitz_at(point: Mapping[str, Any]) -> float:
 
 
 def inexactness_at(point: Mapping[str, Any]) -> float:
-    """The ε of Definition 2 that a measured point holds, by the C_F of :func:`curvature_at`.
+    """The ε of Definition 2 that a measured point holds, by the C of :func:`curvature_at`.
 
     NaN where it is unknown.
 

@@ -141,11 +141,15 @@ def curvature_on_ball(
 ) -> CurvatureEstimate:
     """Lower bound of C_F on ``center`` + B_p(δ): Monte Carlo, then ascent from the best triples.
 
-    The ascent (ours) replaces s and x in turn by the point of the ball that maximises the
+    The ascent (ours) replaces s and x at once, each by the point of the ball that maximises the
     linearised ratio: with d = s − x, ∂/∂s = (2/γ)(∇F(y) − ∇F(x)) and ∂/∂x = (2/γ²)((1−γ)(∇F(y) −
-    ∇F(x)) − γ∇²F(x)d). On a quadratic with p = 2 it is the power method and converges to
-    4δ²λ_max. At its end the limit γ → 0 is tried as well. The best triple ever seen is kept, so
-    ascent can only raise the bound.
+    ∇F(x)) − γ∇²F(x)d). On a convex quadratic with p = 2 it is the power method and converges to
+    4δ²λ_max. With a negative eigenvalue that is larger by size the power method would run to that
+    one; so whenever the ratio falls, a multiple μ‖d‖² is added to what is maximised, first with the
+    size of the curvature met for μ, then with twice as much. On the sphere that is the power method
+    for H + μI. At its end the limit γ → 0 is tried as well.
+    The best triple ever seen is kept, so ascent can only raise the bound; it is never below 0, the
+    ratio of a triple with x = s.
 
     :param center: the point ω [d]; default the objective's origin.
     :param radius: δ > 0; ``norm``: p ≥ 1.
@@ -189,7 +193,7 @@ def curvature_on_ball(
         best = max(best, _ascend(objective, omega, triple, radius, norm, ascent_steps))
     spent = {key: objective.evaluations[key] - before[key] for key in before}
     return CurvatureEstimate(
-        value=best,
+        value=max(best, 0.0),
         sampled=max(ratios),
         median=float(torch.tensor(ratios, dtype=torch.float64).median()),
         negative_share=sum(r < 0 for r in ratios) / samples,
@@ -218,18 +222,23 @@ def _ascend(
     steps: int,
 ) -> float:
     x, s, gamma = triple
-    best = -math.inf
+    best = last = -math.inf
+    shift = 0.0
     for _ in range(steps):
         direction = s - x
+        if not bool(direction.any()):  # the oracle of a flat spot: both points are the center
+            break
         y = x + gamma * direction
         value_x, grad_x = objective.value_and_grad(x)
         value_y, grad_y = objective.value_and_grad(y)
         ratio = 2 / gamma**2 * (value_y - value_x - gamma * float(grad_x @ direction))
-        best = max(best, ratio)
         turn = grad_y - grad_x
+        if ratio < last:  # drawn to a negative curvature of larger size: outweigh it
+            shift = max(2 * shift, float(turn.norm()) / (gamma * float(direction.norm())))
+        best, last = max(best, ratio), ratio
         slope_x = (1 - gamma) * turn - gamma * objective.hvp(direction, x)
-        s = omega + lmo(-turn, radius, norm)
-        x = omega + lmo(-slope_x, radius, norm)
+        s = omega + lmo(-(turn + shift * gamma * direction), radius, norm)
+        x = omega + lmo(-(slope_x - shift * gamma**2 * direction), radius, norm)
     # The supremum is often approached as γ → 0, where the ratio is the Hessian's.
     return max(best, *(curvature_ratio(objective, x, s, g) for g in (0.0, gamma)))
 

@@ -107,8 +107,23 @@ def test_triples_are_evaluated_one_by_one_or_at_once(vectorize: bool) -> None:
 def test_curvature_of_a_concave_function_is_not_positive() -> None:
     found = curvature_on_ball(quadratic(-torch.eye(3)), radius=1.0)
     assert found.negative_share == 1.0
-    assert found.value <= 0 < quadratic_curvature(torch.eye(3), 1.0)
-    assert quadratic_curvature(-torch.eye(3), 1.0) == 0
+    # A supremum that includes x = s is never below 0.
+    assert found.value == 0 == quadratic_curvature(-torch.eye(3), 1.0)
+
+
+@pytest.mark.parametrize("largest", [1.01, 1.2, 5.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_ascent_is_not_drawn_to_a_negative_curvature_of_larger_size(
+    largest: float, seed: int
+) -> None:
+    # The plain power method runs to −largest and finds nothing, or comes to rest between the two.
+    falling = 1 / torch.arange(1, 26, dtype=torch.float64)
+    h = torch.diag(torch.cat([falling, -largest * falling]))
+    source = torch.Generator().manual_seed(seed)
+    found = curvature_on_ball(quadratic(h), radius=0.1, ascent_steps=40, generator=source)
+    exact = quadratic_curvature(h, 0.1)
+    assert found.sampled < 0.5 * exact
+    assert 0.99 * exact <= found.value <= exact * (1 + 1e-9)
 
 
 def test_one_dimensional_quartic_has_its_known_curvature() -> None:
