@@ -138,9 +138,8 @@ def a5_constants(
 ) -> A5Constants:
     """The constants c > 0 with ⟨Δ_t, ω_t − ω*⟩ ≤ −c⟨∇F(ω_t), ω_t − ω*⟩ along a path.
 
-    With a_t = −⟨Δ_t, ω_t − ω*⟩ and b_t = ⟨∇F(ω_t), ω_t − ω*⟩ the condition is c·b_t ≤ a_t. Where
-    b_t > 0 it caps c at a_t/b_t; where b_t < 0 it asks c ≥ a_t/b_t; where b_t = 0 it only needs
-    a_t ≥ 0.
+    With a_t = −⟨Δ_t, ω_t − ω*⟩ and b_t = ⟨∇F(ω_t), ω_t − ω*⟩ the condition is c·b_t ≤ a_t
+    (:func:`serving_constants`).
 
     :param displacements, gradients, points: [n, d]; ``minimiser``: [d].
 
@@ -153,9 +152,26 @@ def a5_constants(
     """
     if displacements.ndim != 2 or not displacements.shape == gradients.shape == points.shape:
         raise ConfigError("displacements, gradients and points must share the shape [n, d]")
-    gap = (points - minimiser).double()
-    a = -(displacements.double() * gap).sum(-1)
-    b = (gradients.double() * gap).sum(-1)
+    way = (points - minimiser).double()
+    return serving_constants(
+        -(displacements.double() * way).sum(-1), (gradients.double() * way).sum(-1)
+    )
+
+
+def serving_constants(gains: Tensor, asked: Tensor) -> A5Constants:
+    """The constants c > 0 with c·b_t ≤ a_t at each point of a path.
+
+    Where b_t > 0 it caps c at a_t/b_t; where b_t < 0 it asks c ≥ a_t/b_t; where b_t = 0 it only
+    needs a_t ≥ 0. With b_t = F(ω_t) − F(ω*) these are the constants that the proof of Theorem 2
+    needs, without A2 and A5.
+
+    :param gains: a_t = −⟨Δ_t, ω_t − ω*⟩, [n]. :param asked: b_t, [n].
+
+    >>> found = serving_constants(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 3.0]))
+    >>> found.holds, found.best
+    (True, 0.5)
+    """
+    a, b = gains.double(), asked.double()
     caps = (a / b)[b > 0]
     floors = (a / b)[b < 0]
     at_most = float(caps.min()) if len(caps) else math.inf

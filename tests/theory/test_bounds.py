@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.optim import lmo
-from fwrnn_core.theory.angles import a5_constants
+from fwrnn_core.theory.angles import a5_constants, serving_constants
 from fwrnn_core.theory.bounds import (
     averaging_bound,
     convergence_bound,
@@ -91,11 +91,13 @@ def test_inexact_oracles_obey_the_inflated_bound(
 
 
 def test_where_the_two_step_sizes_cross() -> None:
-    # What the book says: the average has the smaller bound up to K = 10, by its harmonic form up
-    # to K = 21.
+    # What the book says: the average has the smaller bound up to K = 10, as far as the one-step
+    # inequality itself goes for both up to K = 8. Its harmonic form is below Jaggi's up to 21.
+    average, jaggi = (recursion_bound(1.0, 60, gamma) for gamma in RULES.values())
     for k in range(2, 60):
         assert (averaging_bound(1.0, k) < frank_wolfe_bound(1.0, k)) == (k <= 10)
         assert (harmonic_bound(1.0, k) < frank_wolfe_bound(1.0, k)) == (k <= 21)
+        assert (average[k - 1] < jaggi[k - 1]) == (k <= 8)
 
 
 def test_inexactness_is_zero_for_the_exact_gradient_and_known_for_a_turned_one() -> None:
@@ -183,6 +185,20 @@ def test_theorem_2_with_a_constant_for_each_step(seed: int, inner_steps: int) ->
     coarse = measured_convergence(*path, torch.stack(displacements), *goal, float(c.min()))
     assert bool((fine.left <= fine.right + 1e-9).all())
     assert bool((fine.right <= coarse.right * (1 + 1e-12)).all())
+
+
+def test_the_proof_of_theorem_2_needs_neither_a2_nor_a5() -> None:
+    # F falls off its ridge sideways: at ω the gradient points away from ω* = 0, so A5 with c > 0
+    # asks the displacement to lose ground; one that goes straight to ω* gains all the same.
+    way = torch.tensor([[1.0, 0.0], [0.5, 0.0]])
+    gradients = torch.tensor([[-0.1, 1.0], [0.1, 1.0]])
+    displacements, gaps = -0.5 * way, torch.tensor([1.0, 0.25])
+    assert bool((((gradients * way).sum(1) - gaps) < 0).any())  # A2 fails
+    found = serving_constants(-(displacements * way).sum(1), gaps)
+    assert found.holds
+    assert found.at_most == pytest.approx(0.5)
+    both = measured_convergence(way, gaps, displacements, torch.zeros(2), 0.0, found.at_most)
+    assert bool((both.left <= both.right).all())
 
 
 def test_theorem_2_right_side_by_hand() -> None:
