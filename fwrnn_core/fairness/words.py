@@ -86,8 +86,7 @@ def brief(evidence: Evidence, task: str) -> str:
         text += (
             f" Corrected for the number of comparisons (Holm, {seeds} seeds), a difference {left}."
         )
-    waiting = len(fair.METHODS) - 1 - len(tests)
-    return text + (f" Not run yet: {waiting} methods." if waiting else "")
+    return text
 
 
 def reading(evidence: Evidence, task: str) -> str:
