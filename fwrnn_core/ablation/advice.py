@@ -164,11 +164,12 @@ class Decision:
         ]
 
     def _listed(self, settings: Mapping[str, Paired]) -> str:
-        items = [
-            f"`{self.values[s]}`\N{NO-BREAK SPACE}"
-            f"{signed(test.difference, 3) if test.n else 'diverged'}"
-            for s, test in settings.items()
-        ]
+        items = []
+        for setting, test in settings.items():
+            value = self.values[setting]
+            # Short values stay beside their number; the long ones would make the table too wide.
+            gap = "\N{NO-BREAK SPACE}" if len(value) < 12 else " "
+            items.append(f"`{value}`{gap}{signed(test.difference, 3) if test.n else 'diverged'}")
         return "<br>".join(items) or "–"
 
     def _seconds(self, taken: str) -> str:
