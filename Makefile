@@ -15,6 +15,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: $(READY) ## create or update the environment (.venv, pinned by constraints.txt)
+	@echo 'Environment ready. To have `fwrnn` at hand in this shell: . $(BIN)/activate'
 
 # Named by content, so that touching a file installs nothing and editing one does.
 $(READY):
