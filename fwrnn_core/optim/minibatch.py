@@ -27,6 +27,7 @@ def advance(opt: FrankWolfe) -> list[inner.Loop] | None:
         closed = parts[0].closed
         opt._watch.note(() if closed else parts[0].params)
         return [parts] if closed else []
+    opt._watch.again()  # a kernel that refuses a gradient has counted as a write
     return _general(opt, parts)
 
 

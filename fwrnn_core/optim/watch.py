@@ -39,8 +39,9 @@ class Watch:
             self._versions = list(map(_version, params))
 
     def again(self) -> None:
-        """The optimizer itself has written to the weights, and put back what was there."""
-        self.note(self._params)
+        """Writes since were the optimizer's own, and the weights are as they were."""
+        if self._params:
+            self.note(self._params)
 
     def look(self, groups: Sequence[Mapping[str, Any]], state: Mapping[Tensor, Any]) -> None:
         """Warn if a weight was written to since; the user's call is two frames up."""

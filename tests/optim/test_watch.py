@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe
 from fwrnn_core.models import IndRNN
+from fwrnn_core.optim import NonFiniteGradient
 
 LOST = "changed after inner step 3 of a loop, not by this optimizer.*restart"
 
@@ -153,6 +154,27 @@ def test_what_the_optimizer_and_torch_do_themselves_is_not_told() -> None:
     model.load_state_dict(state["model"])
     opt.load_state_dict(state["opt"])
     walk(model, opt, 4)
+
+
+@pytest.mark.usefixtures("backend", "silent")
+def test_a_dropped_minibatch_is_no_write() -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), nonfinite="skip")
+    for i in range(20):
+        backward(model)
+        if i in (7, 13):
+            model[0].weight.grad.fill_(torch.nan)
+        opt.step()
+    assert opt.skipped == 2
+    opt.nonfinite = "raise"
+    for i in range(5):
+        backward(model)
+        if i == 2:
+            model[2].bias.grad.fill_(torch.inf)
+            with pytest.raises(NonFiniteGradient):
+                opt.step()
+        else:
+            opt.step()
 
 
 @pytest.mark.usefixtures("backend", "silent")
