@@ -20,13 +20,28 @@ from fwrnn_core.errors import FwrnnError
 GROUPS = ("data", "train", "records", "notebooks")
 
 
+_EPILOG = """\
+where to begin:
+  fwrnn train --list                  the runs, which are the paper's experiments and ours
+  fwrnn train adding/published/fw-k1  train one of them; data are downloaded or generated
+  fwrnn records                       which have a record, and in which folder
+
+In a clone, where the published records and the notebooks are:
+  fwrnn verify har2/published/adam    train a record's first epoch again and compare
+  fwrnn book                          execute what is stale and build the book
+
+Every subcommand explains itself, with examples: fwrnn COMMAND --help
+"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; importing it does not import torch."""
     parser = argparse.ArgumentParser(
         prog="fwrnn",
-        description="Train recurrent networks with the two-loop Frank-Wolfe optimizer, re-run "
-        "the paper's experiments, and build the book.",
-        epilog="Every subcommand explains itself: fwrnn COMMAND --help",
+        description="Train recurrent networks with the two-loop Frank-Wolfe optimizer, re-run the "
+        "paper's\nexperiments, and build the book.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fwrnn {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

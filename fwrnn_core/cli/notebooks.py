@@ -39,7 +39,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="execute notebooks with papermill",
         description="Execute notebooks, several side by side. What is up to date is not executed "
         "again.\nWith parameters of your own the copies go to a folder of their own, so that the "
-        "book's\nstay as they are.",
+        "book's\nstay as they are. The notebooks are in the repository, so run this in a clone.",
         epilog=_RUN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,7 +66,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     book = subparsers.add_parser(
         "book",
         help="execute what is stale and build the book",
-        description="Execute the notebooks of the book that are stale, then build it, strictly.",
+        description="Execute the notebooks of the book that are stale, then build it, strictly:\n"
+        "any warning fails it. Run this in a clone.",
         epilog=_BOOK_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -81,7 +82,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="quick", help="quick (default) or paper")
+    parser.add_argument(
+        "--profile",
+        default="quick",
+        help="quick (default): about a minute each; paper: at full length, which trains what has "
+        "no record",
+    )
     parser.add_argument(
         "--jobs",
         type=int,
