@@ -131,7 +131,11 @@ _GIVEN = {
 def _check_options(what: str, target: Callable[..., Any], part: Any) -> None:
     """Refuse keywords of ``target`` that a config cannot have, with those that it can."""
     own = {f.name for f in fields(part)}
-    known = set(inspect.signature(target).parameters) - own - set(_GIVEN)
+    known = {
+        name
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in own | set(_GIVEN)
+    }
     for name in part.options:
         if name in _GIVEN:
             raise ConfigError(f"{what}.options: {name!r} {_GIVEN[name]}; leave it out")

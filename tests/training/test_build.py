@@ -77,3 +77,10 @@ def test_probabilities_of_several_classes_are_refused():
     data = dataclasses.replace(load("adding", **ADDING.options), task="multiclass")
     with pytest.raises(ConfigError, match=r"'sigmoid': adding has \d+ classes"):
         build_model(ModelConfig(head="sigmoid"), data)
+
+
+def test_a_catch_all_is_no_option():
+    config = small(optimizer=OptimizerConfig(options={"outer_option": 1}))
+    with pytest.raises(ConfigError, match="optimizer.options") as error:
+        build_optimizer(config, nn.Linear(2, 1))
+    assert "outer_options" not in str(error.value)
