@@ -29,7 +29,7 @@ def _scipy_signal() -> Any:
         from scipy import signal
     except ImportError:
         raise DataError(
-            "rebuilding the HAR windows needs scipy: pip install 'fwrnn-core[book]'"
+            "rebuilding the HAR windows needs scipy: pip install scipy"
         ) from None
     return signal
 
