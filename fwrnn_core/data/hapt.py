@@ -28,9 +28,7 @@ def _scipy_signal() -> Any:
     try:
         from scipy import signal
     except ImportError:
-        raise DataError(
-            "rebuilding the HAR windows needs scipy: pip install scipy"
-        ) from None
+        raise DataError("rebuilding the HAR windows needs scipy: pip install scipy") from None
     return signal
 
 
