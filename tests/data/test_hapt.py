@@ -136,5 +136,5 @@ def test_windows_never_mix_recordings():
 
 def test_without_scipy_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(DataError, match=r"pip install 'fwrnn-core\[book\]'"):
+    with pytest.raises(DataError, match="pip install scipy"):
         hapt.channels(np.zeros((6, 100)))
