@@ -17,7 +17,7 @@ import numpy as np
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import first_reaching
-from fwrnn_core.reports import published, same_machine, seconds_per_epoch
+from fwrnn_core.reports import last_accuracy, published, same_machine, seconds_per_epoch
 from fwrnn_core.training import Record
 
 
@@ -113,7 +113,7 @@ class Accuracy:
         notes = [_lost(runs)]
         if best.half is not None:
             # The best of many epochs lifts a restless curve more than a steady one.
-            at_last = repeats.difference(evidence, self.terms, repeats.last)
+            at_last = repeats.difference(evidence, self.terms, last_accuracy)
             notes += [_seeds(best.seeds), f"at the last epoch {at_last}"]
         apart = best.half is None or abs(best.value) > best.half
         return Measured(

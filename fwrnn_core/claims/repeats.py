@@ -10,23 +10,12 @@ import numpy as np
 
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import published
-from fwrnn_core.fairness import from_zero, signed
+from fwrnn_core.fairness import ENOUGH, from_zero, signed
+from fwrnn_core.reports import best_accuracy
 from fwrnn_core.training import Record
 
 Reading = Callable[[Record], float]
 Terms = Sequence[tuple[int, str]]  # sign, name of a published run
-
-_ENOUGH = 3  # seeds from which a difference has an interval of its own
-
-
-def best(record: Record) -> float:
-    """Best test accuracy over the epochs, in per cent."""
-    return 100 * float(np.nanmax(record.curve("test_accuracy")))
-
-
-def last(record: Record) -> float:
-    """Test accuracy after the last epoch, in per cent."""
-    return 100 * float(record.curve("test_accuracy")[-1])
 
 
 class Difference(NamedTuple):
@@ -48,7 +37,7 @@ def by_seed(evidence: Evidence, name: str) -> dict[int, Record]:
     return {r.config.seed: r for r in runs if r is not None and r.epochs and r.status != "partial"}
 
 
-def difference(evidence: Evidence, terms: Terms, what: Reading = best) -> Difference:
+def difference(evidence: Evidence, terms: Terms, what: Reading = best_accuracy) -> Difference:
     """The terms added up over the seeds that all of them have, which must be one at least.
 
     The interval is that of the paired t-test from three seeds on. With fewer it rests on the
@@ -57,7 +46,7 @@ def difference(evidence: Evidence, terms: Terms, what: Reading = best) -> Differ
     runs = [by_seed(evidence, name) for _, name in terms]
     seeds = sorted(set.intersection(*map(set, runs)))
     sums = [sum(s * what(of[n]) for (s, _), of in zip(terms, runs, strict=True)) for n in seeds]
-    if len(seeds) >= _ENOUGH:
+    if len(seeds) >= ENOUGH:
         test = from_zero(sums)
         return Difference(test.difference, (test.high - test.low) / 2, test.n)
     return Difference(
@@ -75,7 +64,7 @@ def _stand_in(evidence: Evidence, terms: Terms, seeds: int, what: Reading) -> fl
     return float(t.ppf(0.975, min(freedom for _, freedom in found))) * math.sqrt(variance)
 
 
-def deviation(evidence: Evidence, task: str, what: Reading = best) -> tuple[float, int]:
+def deviation(evidence: Evidence, task: str, what: Reading = best_accuracy) -> tuple[float, int]:
     """Standard deviation of one run over seeds in points, pooled over the repeated rows of a task,
     and its degrees of freedom; (nan, 0) where no row was repeated."""
     squares, freedom = 0.0, 0

@@ -30,21 +30,6 @@ class Row:
     fair: Finding | None
 
     @property
-    def verdict(self) -> str:
-        """Both verdicts in words, as Markdown."""
-        if self.published is not None and self.fair is not None:
-            words = {self.published.verdict.value, FAIR[self.fair.verdict]}
-            if len(words) == 1:
-                return f"both **{words.pop()}**"
-        parts = []
-        if self.published is not None:
-            parts.append(f"**{self.published.verdict.value}**")
-        if self.fair is not None:
-            start = "fair: " if parts else ""
-            parts.append(f"{start}**{FAIR[self.fair.verdict]}**")
-        return "; ".join(parts) or self.claim.settled
-
-    @property
     def cells(self) -> tuple[str, str]:
         """Verdict and evidence under each protocol, as Markdown; a dash where it has no such rule,
         and in the first the verdict on a claim that no run can decide."""
