@@ -8,6 +8,7 @@ Per parameter the state holds ``anchor`` (ω_t), ``direction`` (R, with Δ_k = �
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, MutableMapping, Sequence
 from ctypes import CDLL
@@ -284,12 +285,25 @@ def _measure(loop: Sequence[Part], state: State, rules: Rules) -> None:
         if scale != 1 and part.directions:
             torch._foreach_mul_(part.directions, scale)
     _forget(loop, state, rules.scope)
-    for ball, own, directions in balls(loop, rules.scope):
-        if getattr(ball, "p", None) == 2:
-            length = math.hypot(*walk.norms(directions))
-        else:
-            length = float(ball.norm(walk.gather(directions)))
-        own[0]["agreement"] = length
+    walked = list(balls(loop, rules.scope))
+    for (_, own, _), size in zip(walked, _sizes(walked), strict=True):
+        own[0]["agreement"] = size
+
+
+def _sizes(walked: Sequence[tuple[Ball, list[dict[str, Any]], list[Tensor]]]) -> list[float]:
+    """‖Δ_K‖/δ of every ball, with one wait for the device however many there are (two, where
+    some are Euclidean and some are not)."""
+    lengths = iter(walk.norms([r for ball, _, rs in walked if _euclidean(ball) for r in rs]))
+    norms = [ball.norm(walk.gather(rs)) for ball, _, rs in walked if not _euclidean(ball)]
+    others = iter(walk.numbers(norms))
+    return [
+        math.hypot(*itertools.islice(lengths, len(rs))) if _euclidean(ball) else next(others)
+        for ball, _, rs in walked
+    ]
+
+
+def _euclidean(ball: Ball) -> bool:
+    return getattr(ball, "p", None) == 2
 
 
 def _forget(loop: Sequence[Part], state: State, scope: str) -> None:

@@ -31,8 +31,10 @@ def flatten(tensors: Sequence[Tensor]) -> Tensor:
 
 def unflatten(vector: Tensor, tensors: Sequence[Tensor]) -> None:
     """The inverse of :func:`flatten`, into existing tensors."""
-    for part, t in zip(vector.split([t.numel() for t in tensors]), tensors, strict=True):
-        t.copy_(part.view(t.shape))
+    parts = vector.split([t.numel() for t in tensors])
+    torch._foreach_copy_(
+        list(tensors), [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
+    )
 
 
 def gather(tensors: Sequence[Tensor]) -> Tensor:
@@ -84,7 +86,7 @@ def lengths(tensors: Sequence[Tensor]) -> Lengths:
     if not tensors:
         return Lengths([], [])
     divisors = list(torch._foreach_norm(list(tensors)))
-    values = _numbers(divisors)
+    values = numbers(divisors)
     for i, t in enumerate(tensors):
         if not (safe(values[i]) and t.dtype in _WIDE):
             values[i] = float(PBall(2.0).norm(t))
@@ -114,10 +116,10 @@ def inner_products(a: Sequence[Tensor], b: Sequence[Tensor]) -> list[float]:
     found = [
         (x.to(working_dtype(x)) * y).sum(dtype=accumulator(x)) for x, y in zip(a, b, strict=True)
     ]
-    return _numbers(found)
+    return numbers(found)
 
 
-def _numbers(scalars: list[Tensor]) -> list[float]:
+def numbers(scalars: list[Tensor]) -> list[float]:
     """0-dim tensors as floats, with one wait for the device where all are alike."""
     if len({(n.dtype, n.device) for n in scalars}) == 1:
         return torch.stack(scalars).tolist()
