@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def train_all(
     """Train what is missing among ``configs``, ``jobs`` processes at a time.
 
     The bar counts epochs of all runs together. A run that fails does not stop the others. Ctrl-C
-    lets each running process write its checkpoint and starts no further run.
+    or SIGTERM lets each running process write its checkpoint and starts no further run.
     """
     todo = missing(configs, stop_after)
     context = multiprocessing.get_context("spawn")
@@ -106,6 +107,7 @@ def train_all(
     outcomes: list[Outcome] = []
     total = sum(min(stop_after or c.epochs, c.epochs) for c in todo)
     with (
+        _terminable(),
         ProcessPoolExecutor(jobs, context, _start, (epochs, threads)) as pool,
         tqdm(total=total, unit="epoch", disable=not progress, smoothing=0.02) as bar,
     ):
@@ -126,9 +128,24 @@ def train_all(
                     bar.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
         except KeyboardInterrupt:
             bar.write("stopping: each run writes its checkpoint", file=sys.stderr)
+            for worker in multiprocessing.active_children():  # `kill` reaches the parent alone
+                worker.terminate()
             wait(running)
             raise
     return outcomes
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Answer SIGTERM, which cluster schedulers send, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _outcome(future: Future[Outcome], name: str) -> Outcome:

@@ -208,7 +208,7 @@ def _signals() -> Iterator[list[int]]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if caught:  # asked twice: do not wait for the minibatch
+        if number in caught:  # asked twice: do not wait for the minibatch
             raise KeyboardInterrupt
         caught.append(number)
 

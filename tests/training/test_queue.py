@@ -16,6 +16,20 @@ from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
 
 ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
 
+MAIN = """
+import signal
+import sys
+
+from test_queue import ENDLESS, queue
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind `&`
+    try:
+        queue.train_all(ENDLESS, jobs=2, progress=False)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
 
 def test_side_by_side_runs_are_the_runs_alone_and_failures_are_reported():
     configs = [
@@ -69,25 +83,27 @@ def until(condition, seconds: float = 60) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes by /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
-    script = "from test_queue import ENDLESS, queue; queue.train_all(ENDLESS, jobs=2)"
+    """The signal goes to the parent alone, as `kill` and cluster schedulers send it."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]),
     }
-    main = f"if __name__ == '__main__':\n    {script}"
     path = tmp_path / "main.py"
-    path.write_text(main)
+    path.write_text(MAIN)
     process = subprocess.Popen(
-        [sys.executable, str(path)], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, str(path)], env=environment, stderr=subprocess.PIPE, text=True
     )
     states = [checkpoint.path_of(config.id) for config in ENDLESS]
     assert until(lambda: all(state.exists() for state in states))
     workers = children(process.pid)
     assert len(workers) == 2
     process.send_signal(number)
-    process.wait()
+    said = process.communicate()[1]
+    if number != signal.SIGKILL:
+        assert process.returncode == 130, said
+        assert said.strip().endswith("stopping: each run writes its checkpoint")
     assert until(lambda: not any(running(worker) for worker in workers))
     for config, state in zip(ENDLESS, states, strict=True):
         assert checkpoint.load(state, config.id) is not None
