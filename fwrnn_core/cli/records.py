@@ -82,10 +82,9 @@ def list_records(args: argparse.Namespace) -> int:
     from fwrnn_core import experiments, paths
     from fwrnn_core.training.status import survey
 
-    runs = experiments.catalogue()
-    found = [
-        r for p in experiments.GROUPS.get(args.pattern, (args.pattern,)) for r in survey(p, runs)
-    ]
+    runs, later = experiments.catalogue(), experiments.waiting(args.pattern)
+    patterns = experiments.GROUPS.get(args.pattern, (args.pattern,))
+    found = [r for p in patterns for r in survey(p, runs, later)]
     if not found:
         raise experiments.nothing("run", args.pattern, [*runs, *experiments.GROUPS], _LISTED)
     rows = [r for r in found if args.state in (None, r.state)]
@@ -101,13 +100,16 @@ def list_records(args: argparse.Namespace) -> int:
     states = [r.state for r in rows]
     counts = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     print(f"{counted(len(rows), 'run')}: {counts} {where}")
+    if shown := {r.name: later[r.name] for r in rows if r.name in later}:
+        print(experiments.waits(shown))
     return 0
 
 
 def _cells(row: Status) -> list[str]:
     minutes = f"{row.seconds / 60:.1f}" if row.seconds else "-"
     best = f"{100 * row.best:.2f} %" if row.best is not None else "-"
-    return [row.name, row.state, f"{row.epochs_done} / {row.epochs}", minutes, best]
+    epochs = f"{row.epochs_done} / {row.epochs or '?'}"
+    return [row.name, row.state, epochs, minutes, best]
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -140,7 +142,7 @@ def _stored(asked: Iterable[str]) -> list[str]:
         if not found:
             if name.endswith(".json"):
                 raise _file_given(name)
-            runs = experiments.catalogue()
+            runs = experiments.planned()
             if meant := [n for n in runs for p in patterns if fnmatchcase(n, p)]:
                 it = "one" if meant == [name] else "them"
                 raise RecordError(

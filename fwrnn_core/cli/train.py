@@ -104,7 +104,7 @@ def _read(file: str) -> RunConfig:
 
 def run(args: argparse.Namespace) -> int:
     """Handle ``fwrnn train``."""
-    from fwrnn_core import paths
+    from fwrnn_core import experiments, paths
     from fwrnn_core.training.environment import resolve_device
     from fwrnn_core.training.records import path_of
 
@@ -117,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
         shown = [c.to_dict() for c in configs]
         print(json.dumps(shown[0] if len(shown) == 1 else shown, indent=2))
         return 0
+    if later := experiments.waiting(*args.runs):
+        print(f"fwrnn: {experiments.waits(later)}", file=sys.stderr)
     if args.list:
         for config in configs:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")

@@ -6,7 +6,7 @@ notebooks, ``fwrnn train`` and ``fwrnn records`` all take their runs from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from fwrnn_core.errors import ConfigError, unknown
@@ -64,6 +64,22 @@ def planned() -> list[str]:
     return list(names)
 
 
+def waiting(*patterns: str) -> dict[str, str]:
+    """Planned runs that a name, group or shell pattern stands for and whose search is not complete
+    yet: they have no config. Each with the group that is the search.
+
+    >>> waiting("har2/published/*")
+    {}
+    """
+    patterns = tuple(p for name in patterns for p in GROUPS.get(name, (name,)))
+    known, found = catalogue(), {}
+    for name in planned():
+        if name not in known and any(fnmatchcase(name, p) for p in patterns):
+            group = next(g for g in SEARCHES if any(fnmatchcase(name, p) for p in GROUPS[g]))
+            found[name] = SEARCHES[group]
+    return found
+
+
 def _all() -> Iterable[RunConfig]:
     yield from published.runs()
     yield from tuned.runs()
@@ -83,14 +99,23 @@ def select(name: str) -> list[RunConfig]:
     """
     patterns = GROUPS.get(name, (name,))
     found = [c for n, c in catalogue().items() if any(fnmatchcase(n, p) for p in patterns)]
-    if not found and name in SEARCHES:
-        raise ConfigError(
-            "no method's search is complete yet, and the final runs follow from it: "
-            f"`fwrnn train {SEARCHES[name]}` first"
-        )
+    if not found and (later := waiting(name)):
+        raise ConfigError(f"{name!r}: {waits(later)}")
     if not found:
         raise nothing("run", name, [*catalogue(), *GROUPS], "`fwrnn train --list` lists every run")
     return found
+
+
+def waits(later: Mapping[str, str]) -> str:
+    """What to tell about the runs that :func:`waiting` found.
+
+    >>> waits({"fair/har2/final/adam/seed-1": "fair-search"})
+    '1 run waits for its search, which decides its settings: `fwrnn train fair-search` first'
+    """
+    first = " and ".join(f"`fwrnn train {group}`" for group in dict.fromkeys(later.values()))
+    who = "1 run waits for its" if len(later) == 1 else f"{len(later)} runs wait for their"
+    what = "its" if len(later) == 1 else "their"
+    return f"{who} search, which decides {what} settings: {first} first"
 
 
 def nothing(kind: str, name: str, known: Iterable[str], listed: str) -> ConfigError:

@@ -240,6 +240,7 @@ class Run:
         *,
         progress: bool = True,
         on_epoch: Callable[[Run], None] | None = None,
+        on_batch: Callable[[Run], None] | None = None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Train until that many epochs are done; False if ``interrupted()`` said so before."""
@@ -258,6 +259,8 @@ class Run:
                     while self.minibatch < self.minibatches:
                         self.step()
                         bar.update()
+                        if on_batch is not None:
+                            on_batch(self)
                         if interrupted():
                             return False
                     self.finish_epoch()
@@ -330,6 +333,7 @@ class Run:
             "data": {
                 "name": self.data.name,
                 "source": self.data.source,
+                "options": dict(self.data.options),
                 "fingerprint": self.data.fingerprint,
                 "train": len(self.data.y_train),
                 "validation": len(self.validation.y_test) if self.validation else 0,

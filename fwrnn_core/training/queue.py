@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -23,10 +25,14 @@ from fwrnn_core import paths
 from fwrnn_core.errors import FwrnnError
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.loop import Run
+from fwrnn_core.training.progress import Bar, Place
 from fwrnn_core.training.session import filed, train
+from fwrnn_core.training.status import status
 
-_epochs: Queue[int] | None = None
+# Of a worker: where it tells how far which run is, in epochs.
+_places: Queue[Place] | None = None
 _orphaned = threading.Event()
+_TOLD_EVERY = 1.0  # seconds between two messages of a run
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,9 @@ class Outcome:
     error: str | None = None
 
 
-def _start(epochs: Queue[int], threads: int) -> None:
-    global _epochs
-    _epochs = epochs
+def _start(places: Queue[Place], threads: int) -> None:
+    global _places
+    _places = places
     # Ctrl-C reaches the whole process group; `train` answers it by writing its checkpoint.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -58,10 +64,15 @@ def _follow_parent() -> None:
 
 def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None) -> Outcome:
     config = RunConfig.from_dict(body)
+    told = -math.inf
 
     def tell(run: Run) -> None:
-        if _epochs is not None:
-            _epochs.put(1)
+        nonlocal told
+        now = time.monotonic()
+        whole = run.minibatch == run.minibatches
+        if _places is not None and (whole or now - told >= _TOLD_EVERY):
+            _places.put(Place(config.name, run.epoch + run.minibatch / run.minibatches))
+            told = now
 
     try:
         record = train(
@@ -70,7 +81,7 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
             threads=threads,
             progress=False,
             stop_after=stop_after,
-            on_epoch=tell,
+            on_batch=tell,
         )
         return Outcome(config.name, record.status)
     except FwrnnError as error:
@@ -98,18 +109,20 @@ def train_all(
 ) -> list[Outcome]:
     """Train what is missing among ``configs``, ``jobs`` processes at a time.
 
-    The bar counts epochs of all runs together. A run that fails does not stop the others. Ctrl-C
-    or SIGTERM lets each running process write its checkpoint and starts no further run.
+    The bar counts the epochs that all runs together have yet to make. A run that fails does not
+    stop the others. Ctrl-C or SIGTERM lets each running process write its checkpoint and starts no
+    further run.
     """
     todo = missing(configs, stop_after)
+    if not todo:
+        return []
     context = multiprocessing.get_context("spawn")
-    epochs: Queue[int] = context.Queue()
+    places: Queue[Place] = context.Queue()
     outcomes: list[Outcome] = []
-    total = sum(min(stop_after or c.epochs, c.epochs) for c in todo)
     with (
         _terminable(),
-        ProcessPoolExecutor(jobs, context, _start, (epochs, threads)) as pool,
-        tqdm(total=total, unit="epoch", disable=not progress, smoothing=0.02) as bar,
+        ProcessPoolExecutor(jobs, context, _start, (places, threads)) as pool,
+        Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
     ):
         waiting = list(todo)
         running: dict[Future[Outcome], str] = {}
@@ -120,19 +133,27 @@ def train_all(
                     future = pool.submit(_one, config.to_dict(), device, threads, stop_after)
                     running[future] = config.name
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                _drain(epochs, bar)
+                for place in _waiting_in(places):
+                    bar.move(place)
                 for future in done:
                     outcome = _outcome(future, running.pop(future))
                     outcomes.append(outcome)
+                    bar.end(outcome.name)
                     note = f": {outcome.error}" if outcome.error else ""
-                    bar.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
+                    tqdm.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
         except KeyboardInterrupt:
-            bar.write("stopping: each run writes its checkpoint", file=sys.stderr)
+            tqdm.write("stopping: each run writes its checkpoint", file=sys.stderr)
             for worker in multiprocessing.active_children():  # `kill` reaches the parent alone
                 worker.terminate()
             wait(running)
             raise
     return outcomes
+
+
+def _span(config: RunConfig, stop_after: int | None) -> tuple[int, int]:
+    """The epoch at which a run stands, and the one at which it is to stop."""
+    done = status(config.name, config, filed(config, until=1)).epochs_done
+    return done, min(stop_after or config.epochs, config.epochs)
 
 
 @contextlib.contextmanager
@@ -162,9 +183,7 @@ def _outcome(future: Future[Outcome], name: str) -> Outcome:
         return Outcome(name, "failed", sentence or f"{type(error).__name__}: {error}")
 
 
-def _drain(epochs: Queue[int], bar: tqdm[Any]) -> None:
-    try:
+def _waiting_in(places: Queue[Place]) -> Iterator[Place]:
+    with contextlib.suppress(queue.Empty):
         while True:
-            bar.update(epochs.get_nowait())
-    except queue.Empty:
-        return
+            yield places.get_nowait()

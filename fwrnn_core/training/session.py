@@ -47,6 +47,7 @@ def train(
     wait: bool = True,
     probes: Sequence[Probe] = (),
     on_epoch: Callable[[Run], None] | None = None,
+    on_batch: Callable[[Run], None] | None = None,
 ) -> Record:
     """Train a run, or resume it, or return its record if it is already there.
 
@@ -65,7 +66,7 @@ def train(
     wait : if another process trains this run, wait for it; else raise :class:`AlreadyRunning`
     probes : measurements beside those named in the config; in memory only, since a stored record
         must follow from its config alone
-    on_epoch : called with the :class:`Run` after each epoch
+    on_epoch, on_batch : called with the :class:`Run` after each epoch, and after each minibatch
 
     Raises
     ------
@@ -90,27 +91,27 @@ def train(
     with _threads(threads):
         if not store:
             run = Run(config, device, probes)
-            run.advance(until, progress=progress, on_epoch=on_epoch)
+            run.advance(until, progress=progress, on_epoch=on_epoch, on_batch=on_batch)
             return run.record()
         if probes:
             raise ConfigError("stored runs take their probes from config.probes")
         with _exclusive(config, wait), _signals() as caught:
-            return _train_stored(config, folder, device, progress, until, on_epoch, caught)
+            if existing := filed(config, folder, until):
+                return existing
+            run, told = Run(config, device), (on_epoch, on_batch)
+            return _train_stored(run, folder, until, progress, told, lambda: bool(caught))
 
 
 def _train_stored(
-    config: RunConfig,
+    run: Run,
     folder: Path | None,
-    device: str,
-    progress: bool,
     until: int,
-    on_epoch: Callable[[Run], None] | None,
-    caught: list[int],
+    progress: bool,
+    told: tuple[Callable[[Run], None] | None, Callable[[Run], None] | None],
+    interrupted: Callable[[], bool],
 ) -> Record:
-    if existing := filed(config, folder, until):
-        return existing
+    config, (on_epoch, on_batch) = run.config, told
     path, kept = checkpoint.path_of(config.id), records.state_path_of(config.name, folder)
-    run = Run(config, device)
     _go_on(run, path, kept)
     if not run.evaluations and records.path_of(config.name, folder).exists():
         print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
@@ -125,7 +126,7 @@ def _train_stored(
             on_epoch(run)
 
     finished = run.advance(
-        until, progress=progress, on_epoch=keep, interrupted=lambda: bool(caught)
+        until, progress=progress, on_epoch=keep, on_batch=on_batch, interrupted=interrupted
     )
     if not finished:
         save(path)

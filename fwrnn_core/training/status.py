@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,12 +15,13 @@ from fwrnn_core.training.records import Record
 
 @dataclass(frozen=True)
 class Status:
-    """One run's line: ``best`` is the best test accuracy as a fraction, None if there is none."""
+    """One run's line: ``best`` is the best test accuracy as a fraction, None if there is none;
+    ``epochs`` is None where a search has yet to decide the run's settings."""
 
     name: str
     state: str
     epochs_done: int
-    epochs: int
+    epochs: int | None
     seconds: float
     best: float | None
 
@@ -64,8 +66,13 @@ def _unfiled(header: dict[str, Any]) -> Status:
     return Status(header["name"], state, header["epoch"], header["epochs"], 0.0, None)
 
 
-def survey(pattern: str, catalogue: dict[str, RunConfig]) -> list[Status]:
-    """One :class:`Status` per run of the catalogue, with a record or with a checkpoint, by name."""
+def survey(
+    pattern: str, catalogue: Mapping[str, RunConfig], waiting: Iterable[str] = ()
+) -> list[Status]:
+    """One :class:`Status` per run of the catalogue, with a record or with a checkpoint, by name.
+
+    ``waiting`` are names of runs that are planned and have no config yet: they are missing.
+    """
     stored = set(records.names(pattern))
     named = {n for n in catalogue if fnmatchcase(n, pattern)} | stored
     # Of two checkpoints under one name (its settings were changed) the later one counts.
@@ -75,4 +82,10 @@ def survey(pattern: str, catalogue: dict[str, RunConfig]) -> list[Status]:
     for name in named:
         record = records.filed(name) if name in stored else None
         rows.append(status(name, catalogue.get(name), record))
+    known = {row.name for row in rows}
+    rows += [
+        Status(name, "missing", 0, None, 0.0, None)
+        for name in waiting
+        if name not in known and fnmatchcase(name, pattern)
+    ]
     return sorted(rows, key=lambda row: row.name)

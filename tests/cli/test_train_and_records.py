@@ -90,6 +90,20 @@ def test_missing_runs_are_listed_as_missing(capsys):
     assert "none of the 12 runs is complete" in capsys.readouterr().err
 
 
+def test_runs_that_wait_for_a_search_are_missing_too(capsys):
+    """Nothing is searched here: no final run has settings, and all are planned."""
+    assert main(["records", "fair/*/final/*", "--state", "missing"]) == 0
+    out = capsys.readouterr().out
+    assert "104 runs: 104 missing" in out
+    assert "104 runs wait for their search" in out
+    assert "`fwrnn train fair-search` first" in out
+    assert main(["records", "fig3-tuned"]) == 0
+    assert "`fwrnn train fig3-search` first" in capsys.readouterr().out
+    for name in ("fair", "fair/har2/final/lstm-adam/*", "fair/har2/final/lstm-adam/seed-1"):
+        assert main(["train", name]) == 2
+        assert "`fwrnn train fair-search` first" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_is_listed_with_its_epochs(config, capsys):
     """Of the catalogue or not; also a checkpoint whose first line does not tell the epoch yet."""
     name = "adding/published/adam"

@@ -13,6 +13,7 @@ import pytest
 from helpers import small
 
 from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
+from fwrnn_core.training.progress import Bar, Place
 
 ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
 
@@ -60,6 +61,36 @@ def test_a_run_that_raises_anything_does_not_stop_the_others():
     assert "Error" in outcomes["q/odd"].error
 
 
+def test_the_bar_counts_what_is_yet_to_be_made(capsys):
+    """Of two runs with eight of ten epochs behind them four are left: the time left is theirs."""
+    configs = [small(f"q/further-{i}", seed=i, epochs=10) for i in (1, 2)]
+    for config in configs:
+        train(config, progress=False, stop_after=8)
+    failing = small("q/fails", model=ModelConfig("tanh", 8, options={"colour": 1}))
+    capsys.readouterr()
+    queue.train_all([*configs, failing], jobs=2)
+    last = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    assert last.startswith("100%"), last
+    assert "| 4.0/4 epochs [" in last
+
+
+def test_the_bar_moves_within_an_epoch():
+    places = []
+    config = small("q/within", epochs=1)
+    train(
+        config,
+        store=False,
+        progress=False,
+        on_batch=lambda run: places.append(run.epoch + run.minibatch / run.minibatches),
+    )
+    assert places[-1] == 1
+    assert len(places) > 2
+    bar = Bar({"q/within": (0, 1)}, show=False)
+    for place in places[:-1]:
+        bar.move(Place("q/within", place))
+    assert bar.done == places[-2] < bar.total == 1
+
+
 def children(pid: int) -> list[int]:
     """The workers of a process (multiprocessing's resource tracker is not one)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -75,7 +106,7 @@ def running(pid: int) -> bool:
     return state != "Z"
 
 
-def until(condition, seconds: float = 60) -> bool:
+def until(condition, seconds: float = 120) -> bool:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
@@ -96,14 +127,20 @@ def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
         [sys.executable, str(path)], env=environment, stderr=subprocess.PIPE, text=True
     )
     states = [checkpoint.path_of(config.id) for config in ENDLESS]
-    assert until(lambda: all(state.exists() for state in states))
-    workers = children(process.pid)
-    assert len(workers) == 2
-    process.send_signal(number)
-    said = process.communicate()[1]
+    workers: list[int] = []
+    try:
+        assert until(lambda: all(state.exists() for state in states))
+        workers = children(process.pid)
+        assert len(workers) == 2
+        process.send_signal(number)
+        said = process.communicate()[1]
+        assert until(lambda: not any(running(worker) for worker in workers))
+    finally:
+        for pid in (process.pid, *workers):
+            if running(pid):
+                os.kill(pid, signal.SIGKILL)
     if number != signal.SIGKILL:
         assert process.returncode == 130, said
         assert said.strip().endswith("stopping: each run writes its checkpoint")
-    assert until(lambda: not any(running(worker) for worker in workers))
     for config, state in zip(ENDLESS, states, strict=True):
         assert checkpoint.load(state, config.id) is not None
