@@ -1,0 +1,134 @@
+"""What the paper claims of HAR-2 with and without noise: Fig. 6 and Table III."""
+
+from __future__ import annotations
+
+from fwrnn_core.claims import fair
+from fwrnn_core.claims.claim import DROP, NOISY, Claim, beats, har2
+from fwrnn_core.claims.comparisons import Saving, Swing, gain
+from fwrnn_core.claims.curve_rules import Overtakes
+from fwrnn_core.claims.rules import Fades, HalfSize, Steadier
+
+HAR2 = (
+    Claim(
+        "har2-adam",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than SGD (Adam).",
+        "Table III",
+        "experiments/har2",
+        *beats("fw-k5", "adam"),
+    ),
+    Claim(
+        "har2-clip",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than SGD (Adam) with clipped gradients.",
+        "Table III",
+        "experiments/har2",
+        *beats("fw-k5", "adam-clip"),
+        headline=True,
+    ),
+    Claim(
+        "har2-tbptt",
+        "HAR-2",
+        "On HAR-2, K = 5 is better than TBPTT.",
+        "Table III",
+        "experiments/har2",
+        *beats("fw-k5", "adam-tbptt"),
+    ),
+    Claim(
+        "har2-lstm",
+        "HAR-2",
+        "It improves an LSTM.",
+        "Table III",
+        "experiments/har2",
+        *beats("lstm-fw", "lstm-adam"),
+    ),
+    Claim(
+        "har2-bn",
+        "HAR-2",
+        "It works with batch normalisation.",
+        "Table III",
+        "experiments/har2",
+        *beats("fw-bn", "fw-k5"),
+    ),
+    Claim(
+        "har2-indrnn",
+        "HAR-2",
+        "It improves IndRNN.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        *beats("indrnn-fw", "indrnn-adam"),
+    ),
+    Claim(
+        "har2-indrnn-time",
+        "HAR-2",
+        "IndRNN with it takes less running time.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        HalfSize(Saving(har2("indrnn-fw"), har2("indrnn-adam"))),
+        fair.Cost("har2", "indrnn-fw", "indrnn-adam"),
+    ),
+    Claim(
+        "har2-epochs",
+        "HAR-2",
+        "It passes the baseline's accuracy within fewer training epochs.",
+        "Sec. V-A",
+        "experiments/har2",
+        Overtakes(har2("fw-k5"), har2("adam")),
+        fair.Sooner("har2", "fw-k5", "adam"),
+    ),
+    Claim(
+        "har2-swing",
+        "HAR-2",
+        "With or without noise, the training loss of SGD (Adam) swings up and down, and "
+        "the method's does not.",
+        "Sec. V-A, Fig. 6",
+        "experiments/har2",
+        Steadier(tuple(Swing(har2("adam", n), har2("fw-k5", n)) for n in NOISY)),
+        note="Fig. 6, curves only",
+    ),
+    Claim(
+        "noisy-clip",
+        "HAR-2",
+        "Under noise, K = 10 is better than SGD (Adam) with clipped gradients.",
+        "Table III",
+        "experiments/har2",
+        *beats("fw-k10", "adam-clip", noisy=True),
+    ),
+    Claim(
+        "clip-fades",
+        "HAR-2",
+        "Clipping helps SGD (Adam) on clean data and loses its advantage on noisy data.",
+        "Sec. V-A, Table III",
+        "experiments/har2",
+        Fades(
+            gain(har2("adam-clip"), har2("adam")),
+            gain(har2("adam-clip", True), har2("adam", True)),
+        ),
+        fair.Interval(
+            (
+                (1, "har2", "adam-clip"),
+                (-1, "har2", "adam"),
+                (-1, "noisy-har2", "adam-clip"),
+                (1, "noisy-har2", "adam"),
+            ),
+            what="gain on clean data less gain on noisy data",
+        ),
+    ),
+    Claim(
+        "noise-drop",
+        "HAR-2",
+        "It is robust to noise: K = 10 loses less accuracy to it than SGD (Adam).",
+        "Abstract; Sec. V-A",
+        "experiments/har2",
+        HalfSize(DROP),
+        fair.Interval(
+            (
+                (1, "noisy-har2", "fw-k10"),
+                (-1, "har2", "fw-k10"),
+                (-1, "noisy-har2", "adam"),
+                (1, "har2", "adam"),
+            ),
+            what="Adam's drop less that of K = 10",
+        ),
+    ),
+)
