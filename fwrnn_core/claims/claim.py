@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fwrnn_core.claims import fair
-from fwrnn_core.claims.comparisons import Accuracy, Comparison, Loss, gain
+from fwrnn_core.claims.comparisons import Accuracy, Comparison, Loss, Swing, gain
 from fwrnn_core.claims.rules import HalfSize, Rule
+from fwrnn_core.claims.several import Each
 
-PARTS = ("Theory", "Adding task", "Vanilla RNN on MNIST", "IndRNN on MNIST", "HAR-2", "Overall")
+PARTS = (
+    "Theory",
+    "Set-up",
+    "Adding task",
+    "Vanilla RNN on MNIST",
+    "IndRNN on MNIST",
+    "HAR-2",
+    "Overall",
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,23 @@ def beats(better: str, worse: str, noisy: bool = False) -> tuple[Rule, Rule]:
     return published, fair.gain(task, better, worse)
 
 
+def each(of: tuple[str, ...], *pairs: tuple[Rule, Rule]) -> tuple[Rule, Rule]:
+    """Pairs of rules as one, for each protocol; ``of`` names what each is about."""
+    published, fair = zip(*pairs, strict=True)
+    return Each(published, of), Each(fair, of)
+
+
 TASKS = ("pixel", "permuted")
+MNISTS = ("Pixel", "Permute")
 NOISY = (False, True)
+HARS = ("clean", "noisy")
+
+
+def always_beats(better: str, worse: str) -> tuple[Rule, Rule]:
+    """Both protocols' rules for "better than that one, with and without noise"."""
+    return each(HARS, *(beats(better, worse, noisy) for noisy in NOISY))
+
+
 # The drop from clean to noisy data, Adam's less ours.
 DROP = Accuracy(
     (
@@ -76,4 +100,9 @@ BEYOND_SGD: tuple[Comparison, ...] = (
     *(gain(rnn(t, m), rnn(t, "adam")) for t in TASKS for m in ("fw-k1", "fw-k5")),
     *(gain(indrnn(t, m), indrnn(t, "adam")) for t in TASKS for m in ("fw-k1", "fw-k5")),
     *(Loss(f"adding/published/{m}", "adding/published/adam") for m in ("fw-k1", "fw-k10")),
+)
+STEADY_ON_HAR2 = tuple(Swing(har2("adam", n), har2("fw-k5", n)) for n in NOISY)
+# Against TBPTT: a loss that is stuck, as Adam's is there, has nothing to climb back from.
+STEADY_ON_MNIST = tuple(
+    Swing(rnn(t, "adam-tbptt"), rnn(t, m)) for t in TASKS for m in ("fw-k1", "fw-k5")
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import first_reaching
+from fwrnn_core.fairness import first_reaching, signed
 from fwrnn_core.reports import last_accuracy, published, same_machine, seconds_per_epoch
 from fwrnn_core.training import Record
 
@@ -155,7 +155,7 @@ class Loss:
         return Measured(high - low, _all_final(runs), _lost(runs))
 
     def show(self, value: float, half: float | None = None) -> str:
-        return f"training loss lower by {value:.3g}"
+        return f"{signed(-value, 3)} in training loss"
 
 
 # The same run's seconds move by a tenth or so with what else the machine does.

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from fwrnn_core.claims import repeats
-from fwrnn_core.claims.rules import pending
+from fwrnn_core.claims.rules import Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import first_reaching
@@ -94,6 +94,65 @@ class Stuck:
         stuck = sum(v > np.log(10) / 2 for v in ends)
         whole = {len(ends): Verdict.HOLDS, 0: Verdict.FAILS}
         return Finding(text, whole.get(stuck, Verdict.PARTLY))
+
+
+@dataclass(frozen=True)
+class Converges:
+    """A run that fits 0 and 1 by their mean square error."""
+
+    run: str
+    name: ClassVar[str] = "converges"
+    words: ClassVar[str] = (
+        "a *desirable* mean square error is one that ends below half of 1/4, that of always "
+        "answering ½"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return (self.run,)
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        run = evidence.record(self.run)
+        text = f"training MSE {run.curve('train_loss')[-1]:.3f}" if run and run.epochs else ""
+        if not run or not text or run.status == "partial":
+            return pending(evidence, self.names(), text)
+        low = run.curve("train_loss")[-1] < 1 / 8
+        return Finding(text, Verdict.HOLDS if low else Verdict.FAILS)
+
+
+@dataclass(frozen=True)
+class SameLoss(Within):
+    """Training losses that end alike."""
+
+    margin: float = 0.05
+    name: ClassVar[str] = "same loss"
+    words: ClassVar[str] = (
+        "the *same performance* in training is a loss that ends at most 0.05 above Adam's, two per "
+        "cent of that of guessing, ln 10: *reproduced* if that holds for every pair, *partly* if "
+        "for some, otherwise *not reproduced*"
+    )
+
+
+@dataclass(frozen=True)
+class MuchSteadier(Steadier):
+    """A claim that one loss swings far more than another."""
+
+    name: ClassVar[str] = "much steadier"
+    words: ClassVar[str] = (
+        "*much more stable* means that the other loss climbs back (all that an epoch's mean rises "
+        "by from one epoch to the next) at least twice as much in every comparison: then "
+        "*reproduced*, *partly* if merely more in every one, and *not reproduced* as soon as it "
+        "does not in a finished one"
+    )
+
+    def judge(self, evidence: Evidence) -> Finding:
+        finding = super().judge(evidence)
+        values = (c.measure(evidence).value for c in self.comparisons)
+        if finding.verdict is Verdict.HOLDS and any(v is not None and v < 1 for v in values):
+            return Finding(finding.text, Verdict.PARTLY)
+        return finding
 
 
 def literature() -> tuple[float, int]:

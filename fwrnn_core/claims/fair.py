@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from fwrnn_core import fairness
 from fwrnn_core.claims.comparisons import TIMES_ALIKE
 from fwrnn_core.claims.curve_rules import learned
@@ -14,6 +16,7 @@ from fwrnn_core.claims.rules import NEAR_ONE, Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
+from fwrnn_core.experiments.fair import TRIALS, search
 from fwrnn_core.fairness import Paired, first_reaching, from_zero
 
 Term = tuple[int, str, str]  # sign, task, method
@@ -275,6 +278,61 @@ class TunedAdding:
         more = [sum(seeds) > sum(found["adam"]) for m, seeds in found.items() if m != "adam"]
         whole = {len(more): Verdict.HOLDS, 0: Verdict.FAILS}
         return Finding(text, whole.get(sum(more), Verdict.PARTLY))
+
+
+@dataclass(frozen=True)
+class BestDraw:
+    """Where the fair search's draw with the learning rate and batch size of the published runs
+    stands among all draws."""
+
+    methods: tuple[str, ...]
+    name: ClassVar[str] = "best draw"
+    words: ClassVar[str] = (
+        "settings are *the best* if, of all draws of the fair search, the one with their learning "
+        "rate and batch size has the lowest validation loss: the claim *holds* if so in every "
+        "search, *in part* in some, and *does not hold* if in none. Every draw has one seed"
+    )
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(
+            c.name for task in fairness.TASKS for m in self.methods for c in search(task, m)
+        )
+
+    def printed(self) -> str:
+        return ""
+
+    def judge(self, evidence: Evidence) -> Finding:
+        ranks: list[int] = []
+        shown = []
+        for task, name in fairness.TASKS.items():
+            there = {m: rank for m in self.methods if (rank := _rank(evidence, task, m))}
+            ranks += there.values()
+            if there:
+                each = (f"{rank} ({fairness.label(m)})" for m, rank in there.items())
+                shown.append(f"{name} {', '.join(each)}")
+        text = f"rank among {TRIALS} draws: {'; '.join(shown)}" if shown else ""
+        if len(ranks) < len(fairness.TASKS) * len(self.methods):
+            return pending(evidence, self.names(), text)
+        whole = {len(ranks): Verdict.HOLDS, 0: Verdict.FAILS}
+        return Finding(text, whole.get(ranks.count(1), Verdict.PARTLY))
+
+
+def _rank(evidence: Evidence, task: str, method: str) -> int | None:
+    """The place of the published settings, from 1; None until all trials are finished."""
+    published = evidence.catalogue[f"{task}/published/{method}"]
+    scores, own = [], []
+    for config in search(task, method):
+        run = evidence.record(config.name)
+        if run is None or run.status == "partial":
+            return None
+        lost = run.status == "diverged"
+        scores.append(math.inf if lost else float(np.nanmin(run.curve("validation_loss"))))
+        if (config.optimizer.lr, config.batch_size) == (
+            published.optimizer.lr,
+            published.batch_size,
+        ):
+            own.append(scores[-1])
+    return 1 + sum(score < min(own) for score in scores)
 
 
 @dataclass(frozen=True)

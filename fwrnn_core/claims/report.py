@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fwrnn_core.claims import fair
 from fwrnn_core.claims.claim import Claim
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
+from fwrnn_core.claims.several import Each
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
@@ -134,11 +135,8 @@ def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
 def corrected(evidence: Evidence, claims: Iterable[Claim] = CLAIMS) -> str:
     """What is left of the fair intervals once they are corrected for their number (Holm), in one
     sentence; empty before any can be judged."""
-    found: dict[tuple[fair.Term, ...], fair.Interval] = {}
-    for claim in claims:
-        rule = claim.fair
-        parts = rule.intervals if isinstance(rule, fair.EveryInterval) else (rule,)
-        found |= {p.terms: p for p in parts if isinstance(p, fair.Interval)}
+    rules = (part for c in claims if c.fair for part in _parts(c.fair))
+    found = {r.terms: r for r in rules if isinstance(r, fair.Interval)}
     judged = [i for i in found.values() if not i.judge(evidence).verdict.open]
     tests = [i.test(evidence) for i in judged]
     if not tests:
@@ -159,9 +157,27 @@ def rules_in_words(claims: Iterable[Claim] = CLAIMS) -> str:
     found: dict[str, Rule] = {}
     for claim in claims:
         for rule in (claim.published, claim.fair):
-            if rule is not None:
-                found.setdefault(rule.name, rule)
+            for part in _parts(rule) if rule else ():
+                # Its intervals are judged together, by its own words.
+                if not (isinstance(rule, fair.EveryInterval) and part is not rule):
+                    found.setdefault(part.name, part)
     return "\n".join(f"- {_capital(rule.words)}." for rule in found.values())
+
+
+def _parts(rule: Rule) -> Iterator[Rule]:
+    """A rule and those that it is made of."""
+    yield rule
+    match rule:
+        case Each():
+            inner: Sequence[Rule] = rule.rules
+        case fair.EveryInterval():
+            inner = rule.intervals
+        case fair.Otherwise():
+            inner = (rule.rule,)
+        case _:
+            inner = ()
+    for part in inner:
+        yield from _parts(part)
 
 
 def _capital(words: str) -> str:

@@ -291,7 +291,7 @@ class Fades:
         return *self.there.names(), *self.gone.names()
 
     def printed(self) -> str:
-        return f"{_print(self.there)}, then {_print(self.gone)}"
+        return ", then ".join(filter(None, (_print(self.there), _print(self.gone))))
 
     def judge(self, evidence: Evidence) -> Finding:
         first, second = self.there.measure(evidence), self.gone.measure(evidence)
@@ -311,6 +311,23 @@ class Fades:
         if first <= 0 or second >= first:
             return Verdict.FAILS
         return Verdict.HOLDS if second < first / 2 else Verdict.PARTLY
+
+
+@dataclass(frozen=True)
+class Slight(Fades):
+    """A gain on one task that is there on another too, but small."""
+
+    name: ClassVar[str] = "slight"
+    words: ClassVar[str] = (
+        "an advantage is *only slight* on a second task if it is there and less than half as large "
+        "as on the first: then *reproduced*, *partly* if it merely shrinks or is gone altogether, "
+        "otherwise *not reproduced*"
+    )
+
+    @staticmethod
+    def fading(first: float, second: float) -> Verdict:
+        verdict = Fades.fading(first, second)
+        return Verdict.PARTLY if verdict is Verdict.HOLDS and second <= 0 else verdict
 
 
 def _names(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
