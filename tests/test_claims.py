@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from fwrnn_core.experiments.fair import METHODS, SEEDS, search
 from fwrnn_core.experiments.published import TABLE3, repeats
 from fwrnn_core.experiments.theory import _HAR2_WINDOWS
 from fwrnn_core.theory.recorded import planned
+from fwrnn_core.training import records
 
 from .shelf import MACHINE, put
 
@@ -527,6 +529,42 @@ def test_rules_are_listed_once_and_sources_name_the_runs():
     assert "`har2/published/fw-k5`" in shown
     assert "`fair/har2/final/fw-k5/*`" in shown
     assert "seed-" not in shown
+    assert "](" not in shown, "nothing to link to"
+
+
+def test_every_record_of_the_list_is_a_link_that_leads_to_it():
+    seeds("adam", [90, 91])
+    put(RUNS["har2/published/fw-k1"], {"train_loss": [0.1]}, status="partial")
+    finish("adam", [90, 91, 92, 93, 94])
+    evidence = Evidence()
+    rows = claims.examine_all(evidence=evidence)
+    here = "experiments/reproduction_report"
+    listed = claims.sources(rows, evidence, here)
+    places = set(re.findall(r"\]\(([^)]+)\)", listed))
+    folder = HOME / "notebooks/experiments"
+    found = {(folder / place).resolve() for place in places}
+    behind = {
+        name
+        for row in rows
+        for rule in (row.claim.published, row.claim.fair)
+        for each in (rule.names() if rule else ())
+        for name in repeats(each)
+    }
+    there = {name for name in behind if evidence.record(name) is not None}
+    assert found == {records.path_of(name).resolve() for name in there}
+    assert all(path.is_file() for path in found)
+    assert {"har2/seeds/adam/seed-43", "fair/har2/final/adam/seed-5"} <= there
+    assert "`har2/seeds/adam/*` ([43](" in listed
+    assert "), 44, 45, 46)" in listed, "a run without a record is named all the same"
+    table = claims.table(rows, numbers=True, here=here)
+    for page, other in ((table, listed), (listed, table)):
+        targets = re.findall(r'href="#([\w-]+)"', page)
+        assert set(targets) <= set(re.findall(r'id="([\w-]+)"', other))
+        ids = re.findall(r'id="([\w-]+)"', page)
+        assert len(ids) == len(set(ids))
+    judged = [row for row in rows if row.published or row.fair]
+    assert table.count(">records</a>") == len(judged)
+    assert "records</a>" not in claims.table(rows), "the list is on another page"
 
 
 def test_both_data_sets_are_judged_together():

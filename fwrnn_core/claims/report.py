@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from fwrnn_core import paths
 from fwrnn_core.claims import fair
 from fwrnn_core.claims.claim import Claim
 from fwrnn_core.claims.paper import CLAIMS
@@ -17,6 +20,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.published import repeats
 from fwrnn_core.fairness import holm
 from fwrnn_core.reports.names import unbroken
+from fwrnn_core.training import records
 
 # Verdicts that are verbs, after a number above one.
 _PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
@@ -82,8 +86,9 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
     links to the pages.
 
     It stands in a division of the class ``claims``, for the style sheet.
-    ``numbers`` puts each claim's place in :data:`CLAIMS` in front, as in :func:`sources`; ``here``
-    is the page that the table stands on, which it need not link to.
+    ``numbers`` puts each claim's place in :data:`CLAIMS` in front and links it to its row of
+    :func:`sources`, which must stand on the same page; ``here`` is the page that the table stands
+    on, which it need not link to.
     """
     header = ["Claim", "Paper", "Same settings as the paper", "Fair conditions"]
     lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
@@ -92,7 +97,11 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
         link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
         if claim.page == here:
             link = claim.where
-        start = f"{_number(claim)}. " if numbers else ""
+        start, number = "", _number(claim)
+        if numbers:
+            start = f'<span id="claim-{number}">{number}</span>. '
+            if claim.published or claim.fair:
+                link += f', <a href="#records-of-claim-{number}">records</a>'
         cells = [f"{start}{claim.text} ({link})", claim.printed(), *row.cells]
         lines.append(unbroken(f"| {' | '.join(cells)} |"))
     return "\n".join([*lines, "````"])
@@ -185,26 +194,57 @@ def _capital(words: str) -> str:
     return words[:start] + words[start].upper() + words[start + 1 :]
 
 
-def sources(rows: Sequence[Row], evidence: Evidence) -> str:
-    """The runs behind each claim and how many have a record, as a Markdown table."""
-    lines = ["| | Runs | Records |", "|---|---|---|"]
+def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
+    """The runs behind each claim, each a link to its record where it has one, and how many have:
+    a Markdown table. ``here`` is the page below ``notebooks/`` that it stands on."""
+    folder = (paths.home() / "notebooks" / here).parent
+    lines = ["| Claim | Runs | Records |", "|---|---|---|"]
     for row in rows:
+        number = _number(row.claim)
+        place = f' id="records-of-claim-{number}"'
         for rule in (row.claim.published, row.claim.fair):
             if rule is None:
                 continue
             names = [run for name in rule.names() for run in repeats(name)]
             coverage = evidence.coverage(names)
             there = len(coverage) - len(coverage.names("missing"))
-            shown = ", ".join(f"`{pattern}`" for pattern in _short(names))
-            lines.append(f"| {_number(row.claim)} | {shown} | {there} of {len(coverage)} |")
+            shown = ", ".join(
+                _runs(pattern, alike, evidence, folder) for pattern, alike in _short(names).items()
+            )
+            # Links by HTML: Markdown has no places inside a table.
+            back = f'<a{place} href="#claim-{number}">{number}</a>'
+            lines.append(f"| {back} | {shown} | {there} of {len(coverage)} |")
+            place = ""
     return "\n".join(lines)
 
 
-def _short(names: Iterable[str]) -> list[str]:
-    """Runs that differ in the seed alone as one pattern.
+def _runs(pattern: str, names: Sequence[str], evidence: Evidence, folder: Path) -> str:
+    """A run, or those of one pattern by what stands for its star, as links to their records."""
+    if names == [pattern]:
+        return _link(f"`{pattern}`", pattern, evidence, folder)
+    if all(evidence.record(name) is None for name in names):
+        return f"`{pattern}`"
+    ends = ((name.rpartition("/")[2].removeprefix("seed-"), name) for name in names)
+    return f"`{pattern}` ({', '.join(_link(end, name, evidence, folder) for end, name in ends)})"
 
-    >>> _short(["a/b/seed-1", "a/b/seed-2", "c"])
-    ['a/b/*', 'c']
+
+def _link(text: str, name: str, evidence: Evidence, folder: Path) -> str:
+    """The text, as a link to the run's record where it has one."""
+    if evidence.record(name) is None:
+        return text
+    target = os.path.relpath(records.path_of(name, evidence.folder), folder)
+    return f"[{text}]({Path(target).as_posix()})"
+
+
+def _short(names: Iterable[str]) -> dict[str, list[str]]:
+    """Runs by name; those that differ in the seed or the number of a draw alone under a pattern.
+
+    >>> _short(["a/b/seed-1", "a/b/seed-2", "c", "d/07"])
+    {'a/b/*': ['a/b/seed-1', 'a/b/seed-2'], 'c': ['c'], 'd/*': ['d/07']}
     """
-    short = (n.rpartition("/")[0] + "/*" if "/seed-" in n else n for n in names)
-    return list(dict.fromkeys(short))
+    short: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        start, _, end = name.rpartition("/")
+        alike = end.removeprefix("seed-").isdigit()
+        short.setdefault(f"{start}/*" if alike else name, []).append(name)
+    return short

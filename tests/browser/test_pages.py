@@ -244,6 +244,20 @@ def test_every_link_inside_the_book_resolves(parsed: dict[str, Tags]) -> None:
     assert dead == []
 
 
+def test_the_report_hands_out_its_records(parsed: dict[str, Tags]) -> None:
+    page = "notebooks/experiments/reproduction_report.html"
+    links = {
+        str(attributes["href"])
+        for tag, attributes in parsed[page].tags
+        if tag == "a" and "download" in (attributes.get("class") or "").split()
+    }
+    assert links
+    for link in links:
+        place = html() / unquote(urlsplit(urljoin(f"/{page}", link)).path).lstrip("/")
+        record = json.loads(place.read_text("utf-8"))
+        assert record["config"]["name"].rpartition("/")[2] == place.stem
+
+
 def test_every_picture_says_what_it_shows(parsed: dict[str, Tags]) -> None:
     """An alt text is written by a person: not absent, not the file's address."""
     bare = [
