@@ -47,6 +47,13 @@ def test_settings_are_the_authors(name, batch, lr, inner):
         assert config.optimizer.trajectory == "released"
 
 
+def test_records_name_the_seed_of_the_order_of_pixels():
+    names = [n for n in records.names("mnist-*") if "/permuted/" in n]
+    assert names
+    for name in names:
+        assert records.filed(name).body["data"]["options"]["seed"] == 42, name
+
+
 def test_groups_select_what_the_paper_shows():
     assert len(select("table3")) == 24
     assert len(select("fig3")) == 3
