@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from fwrnn_core.theory.audit import Snapshot
 from fwrnn_core.theory.objective import Objective, flatten
 from fwrnn_core.theory.probes import PathProbe, parameters, training_risk
 from fwrnn_core.training import Record, RunConfig
+from fwrnn_core.training.environment import deterministic
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.probes import Probe, ProbeContext
 
@@ -41,8 +43,12 @@ class LivePath:
         return training_risk(self.context, samples=samples, dtype=torch.float64, hvp=hvp)
 
 
-def follow(config: RunConfig, snapshots: int = 12, probes: Sequence[Probe] = ()) -> LivePath:
+def follow(
+    config: RunConfig, snapshots: int = 12, probes: Sequence[Probe] = (), device: str = "auto"
+) -> LivePath:
     """Train a run in memory, without progress bar or files, and keep points of its path.
+
+    It trains on ``device``; what is returned lies on the CPU, where the pages measure and draw.
 
     >>> from fwrnn_core.training import DataConfig, ModelConfig, RunConfig
     >>> adding = DataConfig("adding", {"length": 10, "train": 100, "test": 10})
@@ -55,21 +61,32 @@ def follow(config: RunConfig, snapshots: int = 12, probes: Sequence[Probe] = ())
         ConfigError: the run is too short for a single outer update, so that it has no path.
     """
     keeper = PathProbe(snapshots)
-    run = Run(config, probes=[keeper, *probes])
-    run.advance(config.epochs, progress=False)
+    with deterministic(device):
+        run = Run(config, device, [keeper, *probes])
+        run.advance(config.epochs, progress=False)
+        record = run.record()
     if not keeper.kept:
         raise ConfigError(
             f"{config.name}: {config.epochs} epochs of {len(run.data.y_train)} sequences in "
             f"minibatches of {config.batch_size} do not finish one inner loop of "
             f"K = {config.optimizer.inner_steps}; give more epochs or sequences, or a smaller K"
         )
+    home = torch.device("cpu")
+    model = run.model.to(home)
     context = ProbeContext(
-        model=run.model,
+        model=model,
         optimizer=run.optimizer,
         dataset=run.data,
         config=config,
         loss_fn=run.loss_fn,
-        device=run.device,
+        device=home,
     )
-    final = flatten(parameters(run.model).values())
-    return LivePath(keeper.kept, final, run.model, context, run.record())
+    final = flatten(parameters(model).values())
+    return LivePath([_at_home(s, home) for s in keeper.kept], final, model, context, record)
+
+
+def _at_home(snapshot: Snapshot, home: torch.device) -> Snapshot:
+    tensors: dict[str, Any] = {
+        k: v.to(home) for k, v in vars(snapshot).items() if isinstance(v, Tensor)
+    }
+    return replace(snapshot, **tensors)

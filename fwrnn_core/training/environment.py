@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ import fwrnn_core
 from fwrnn_core import memory
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.models import kernels
+
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -41,6 +45,51 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+@contextlib.contextmanager
+def deterministic(name: str) -> Iterator[None]:
+    """On CUDA: full float32 and, where torch has them, deterministic algorithms inside the block;
+    where it has none it warns. The caller's settings come back after it. Elsewhere nothing changes.
+
+    Parameters
+    ----------
+    name : a device as in :func:`resolve_device`
+    """
+    if resolve_device(name).type != "cuda":
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    wanted: dict[tuple[Any, str], bool] = {
+        (cudnn, "deterministic"): True,
+        (cudnn, "benchmark"): False,
+        (cudnn, "allow_tf32"): False,
+        (matmul, "allow_tf32"): False,
+    }
+    before = {(where, key): getattr(where, key) for where, key in wanted}
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    workspace = os.environ.get(_WORKSPACE)
+    try:
+        # cuBLAS asks for it when it starts; one that the user has chosen stays.
+        os.environ.setdefault(_WORKSPACE, ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        for (where, key), value in wanted.items():
+            setattr(where, key, value)
+        yield
+    finally:
+        for (where, key), value in before.items():
+            setattr(where, key, value)
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)
+
+
+def _determined() -> bool:
+    """Whether what :func:`deterministic` sets holds now."""
+    cudnn = torch.backends.cudnn
+    rough = cudnn.benchmark or cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return torch.are_deterministic_algorithms_enabled() and cudnn.deterministic and not rough
+
+
 def describe(device: torch.device) -> dict[str, Any]:
     """The ``environment`` and ``commit`` entries of a record."""
     return {
@@ -61,6 +110,8 @@ def describe(device: torch.device) -> dict[str, Any]:
             "clock": "process" if device.type == "cpu" else "wall",
             "huge_pages": memory.huge_pages(),
             "keeps_memory": memory.kept(),
+            # A CPU adds in the same order every time; a GPU only where it is told to.
+            **({"deterministic": _determined()} if device.type == "cuda" else {}),
         },
         "commit": _commit(),
     }

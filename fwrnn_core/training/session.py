@@ -21,7 +21,7 @@ from fwrnn_core import locks
 from fwrnn_core.errors import ConfigError, FwrnnError, RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
-from fwrnn_core.training.environment import note_sources
+from fwrnn_core.training.environment import deterministic, note_sources
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.probes import Probe
 from fwrnn_core.training.records import Record
@@ -60,7 +60,8 @@ def train(
     store : keep checkpoint and record on disk; False trains in memory (quick runs in notebooks)
     folder : where records are filed (default ``data/records``)
     device, threads : where and how wide to compute; the CPU result depends on the thread count
-        in the last bits, the record keeps it
+        in the last bits, the record keeps it; on CUDA in full float32, deterministic where torch
+        can be (:func:`~fwrnn_core.training.environment.deterministic`)
     progress : draw a bar with loss, accuracy and time left
     stop_after : file a partial record after that many epochs; a later call goes on from there
     wait : if another process trains this run, wait for it; else raise :class:`AlreadyRunning`
@@ -88,7 +89,7 @@ def train(
         raise ConfigError(f"stop_after = {stop_after} is out of range; valid: >= 1")
     until = min(stop_after or config.epochs, config.epochs)
     note_sources()
-    with _threads(threads):
+    with _threads(threads), deterministic(device):
         if not store:
             run = Run(config, device, probes)
             run.advance(until, progress=progress, on_epoch=on_epoch, on_batch=on_batch)
