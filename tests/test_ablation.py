@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import math
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from fwrnn_core import FrankWolfe, ablation, paths
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import ablations, catalogue
 from fwrnn_core.figures import panel
@@ -56,6 +58,47 @@ def test_without_a_record_everything_says_so(name):
     series.draw(ax)
     _, ax = panel()
     series.draw_losses(ax)
+
+
+def test_recorded_losses_are_drawn_over_what_is_asked_for():
+    finish("trajectory/paper", [80.0, 81.0])
+    finish("trajectory/released", [80.0, 81.0], seconds=3.0)
+    ends = {
+        "epoch": ("epochs", 2, 2),
+        "updates": ("outer updates", 20, 20),
+        "gradient_evaluations": ("gradient evaluations", 200, 200),
+        "seconds": ("seconds on one core", 2, 6),
+    }
+    series = ablation.Series("trajectory", "trajectory")
+    for x, (label, *last) in ends.items():
+        _, ax = panel()
+        series.draw_losses(ax, x=x)
+        assert ax.get_xlabel() == label
+        assert [line.get_xdata()[-1] for line in ax.get_lines()] == last
+    with pytest.raises(ConfigError, match="unknown x axis 'time'"):
+        series.draw_losses(panel()[1], x="time")
+
+
+def test_live_runs_take_the_settings_that_a_page_gives(monkeypatch):
+    asked = []
+    module = importlib.import_module("fwrnn_core.ablation.live")  # the function has its name
+    monkeypatch.setattr(module, "train", lambda c, **options: asked.append((c, options)))
+    shared = {"inner_steps": 3, "radius": 0.2, "norm": math.inf}
+    found = ablation.live(
+        {"one": {}, "two": {"radius": 0.1}},
+        seeds=[4, 5],
+        epochs=2,
+        source="uci",
+        device="cuda",
+        **shared,
+    )
+    assert {name: len(runs) for name, runs in found.items()} == {"one": 2, "two": 2}
+    assert [c.seed for c, _ in asked] == [4, 5, 4, 5]
+    assert [c.optimizer.radius for c, _ in asked] == [0.2, 0.2, 0.1, 0.1]
+    for config, options in asked:
+        assert (config.optimizer.inner_steps, config.optimizer.norm) == (3, math.inf)
+        assert (config.epochs, config.data.options["source"]) == (2, "uci")
+        assert options["device"] == "cuda"
 
 
 def test_settings_stand_in_the_catalogue_s_order():
@@ -329,6 +372,8 @@ def test_a_tiny_ball_turns_nothing_and_a_wide_one_does():
     x, y = torch.randn(200, 3), torch.randn(200, 1)
     (loop,) = ablation.minibatches(x, y, loops=1, inner_steps=5, size=32)
     assert [len(rows) for rows, _ in loop] == [32] * 5
+    (long,) = ablation.minibatches(x, y, loops=1, inner_steps=30, size=32)
+    assert len(long) == 30, "K minibatches, though the rows are used up before"
     tiny, wide = ablation.turning(model, mean_square, loop, [1e-9, 1.0])
     assert tiny < 0.1
     assert wide > 1

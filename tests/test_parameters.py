@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,10 +12,12 @@ import pytest
 
 from fwrnn_core import batch, paths
 from fwrnn_core.batch import note, parameters, values
+from fwrnn_core.batch.stamp import read
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.experiments import fair, select
 from fwrnn_core.optim import balls
+from fwrnn_core.reports import X_AXES
 from fwrnn_core.training import OptimizerConfig
 
 from .sandbox import write_notebook
@@ -67,6 +71,18 @@ def test_every_ball_may_be_given_as_a_norm() -> None:
         ("ablations/radius", "values", [-1, 0.1], "each a finite number above 0"),
         ("ablations/norm_and_scope", "values", [0.5], "each a number from 1 to inf"),
         ("ablations/outer", "values", ["adamm"], "'nesterov' or 'adam'"),
+        *(
+            (f"ablations/{page}", name, value, says)
+            for page in ("inner_steps", "radius", "norm_and_scope", "trajectory", "outer")
+            for name, value, says in (
+                ("seeds", [1, 1], "none twice"),
+                ("source", "npm", "unknown source 'npm'. Valid: auto, hapt, uci"),
+                ("x_axis", "time", "unknown x_axis 'time'. Valid: epoch, grad"),
+            )
+        ),
+        ("ablations/outer", "radius", 0, "'radius' is 0; give a finite number above 0"),
+        ("ablations/outer", "inner_steps", 0, "'inner_steps' is 0; give a whole number"),
+        ("ablations/radius", "norm", "sepctral", "'sepctral'; give a number"),
         ("ablations/trajectory", "values", [], "each 'paper' or 'released'"),
         ("theory/curvature", "radii", [], "'radii' is []"),
         ("theory/algorithm", "start", [1.0], "a list of 2 values"),
@@ -88,6 +104,52 @@ def test_a_value_out_of_range_is_one_sentence(
     assert says in str(raised.value)
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
+
+
+LIVE = {"profile", "seeds", "epochs", "device", "x_axis"}
+OURS = {"inner_steps", "radius", "norm"}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "required"),
+    [
+        ("experiments/har2", LIVE | OURS | {"source"}),
+        ("experiments/mnist_rnn", LIVE | OURS | {"source"}),
+        ("experiments/mnist_indrnn", LIVE | OURS | {"source"}),
+        ("experiments/adding", LIVE | OURS),  # its data are generated
+        ("experiments/table1", {"profile", "har_source", "mnist_source"}),  # trains nothing
+        # An ablation has every setting but the one that it varies.
+        ("ablations/inner_steps", LIVE | (OURS - {"inner_steps"}) | {"values", "source"}),
+        ("ablations/radius", LIVE | (OURS - {"radius"}) | {"values", "source", "loops"}),
+        ("ablations/norm_and_scope", LIVE | (OURS - {"norm"}) | {"values", "source", "loops"}),
+        ("ablations/trajectory", LIVE | OURS | {"values", "source"}),
+        ("ablations/outer", LIVE | OURS | {"values", "source"}),
+        *(
+            (f"theory/{page}", {"profile", "seed", "device"})
+            for page in ("a5_angles", "assumptions", "convergence", "curvature", "lmo")
+        ),
+        ("theory/star_convexity", {"profile", "seed", "device", "epochs"}),
+        ("theory/vanishing", {"profile", "seed", "device", "epochs"}),
+    ],
+)
+def test_a_notebook_has_the_parameters_that_readers_expect(
+    notebook: str, required: set[str]
+) -> None:
+    path = f"notebooks/{notebook}.ipynb"
+    declared = parameters.declared(path)
+    assert required <= set(declared)
+    # The same name takes the same words on every page.
+    for name, words in (("x_axis", X_AXES), ("source", ("auto", "uci", "hapt"))):
+        for value in words if name in required and "mnist" not in notebook else ():
+            assert parameters.check(path, {name: value}, "quick")[name] == value
+    # And each is used below: a parameter that changes nothing would be a promise not kept.
+    rest = "\n".join(
+        "".join(cell["source"])
+        for cell in read(paths.home() / path)["cells"]
+        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())
+    )
+    for name in required - {"profile"}:
+        assert re.search(rf"\b{name}\b", rest), name
 
 
 def test_a_device_is_looked_for_only_where_the_notebook_will_run() -> None:
@@ -159,6 +221,68 @@ def test_a_failure_names_the_parameters_it_was_run_with(
     report = "".join(capsys.readouterr())
     assert report.count("with surface = 'bowel'") == 1
     assert "0 of 1 notebook is up to date" in report
+
+
+TOLD = """
+import json
+print(json.dumps({
+    "label": ax.get_xlabel(),
+    "runs": [[name, r.config.seed, r.epochs, r.config.optimizer.inner_steps,
+              r.config.optimizer.radius, repr(r.config.optimizer.norm), r.config.optimizer.outer]
+             for name, runs in live.items() for r in runs],
+}))
+"""
+
+
+@pytest.mark.slow
+def test_papermill_itself_takes_the_parameters_of_an_ablation(tmp_path: Path) -> None:
+    """Into a copy whose live part tells what it ran, since a figure does not."""
+    import papermill
+
+    cached_har()
+    source = paths.home() / "notebooks/ablations/outer.ipynb"
+    notebook = json.loads(source.read_text("utf-8"))
+    cells = notebook["cells"]
+    (live,) = (i for i, c in enumerate(cells) if "ablation.live(" in "".join(c["source"]))
+    # Nothing below the live part depends on these parameters but the recorded losses' axis.
+    told = {**cells[live], "id": "told", "source": TOLD, "metadata": {}}
+    notebook["cells"] = [*cells[: live + 1], told]
+    copy = tmp_path / "outer.ipynb"
+    copy.write_text(json.dumps(notebook), "utf-8")
+    given = {
+        "values": ["none", "adam"],
+        "inner_steps": 2,
+        "radius": 0.01,
+        "norm": math.inf,
+        "seeds": [3, 4],
+        "epochs": 1,
+        "device": "cpu",
+        "x_axis": "updates",
+    }
+    done = papermill.execute_notebook(
+        str(copy),
+        str(tmp_path / "out.ipynb"),
+        parameters=given,
+        progress_bar=False,
+        kernel_name="python3",
+        cwd=str(source.parent),
+    )
+    found = json.loads(done.cells[-1].outputs[0]["text"])
+    assert found["label"] == X_AXES["updates"]
+    rest = [1, 2, 0.01, "inf"]
+    assert found["runs"] == [
+        [name, seed, *rest, outer]
+        for name, outer in (("plain", "none"), ("Adam", "adam"))
+        for seed in (3, 4)
+    ]
+
+
+def cached_har() -> None:
+    """Skips the test where the data are not here: the kernel would fetch them."""
+    from fwrnn_core.data import har
+
+    if not any(har.cache_file(source).is_file() for source in ("uci", "hapt")):
+        pytest.skip("har-2 is not cached")
 
 
 def test_a_misspelt_method_of_the_search_is_told_its_nearest_name() -> None:

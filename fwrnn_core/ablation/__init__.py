@@ -22,6 +22,7 @@ from fwrnn_core.ablation.live import (
     live,
     minibatches,
     participation,
+    short_run,
     turning,
 )
 from fwrnn_core.ablation.series import BASE, RULE, Series
@@ -42,6 +43,7 @@ __all__ = [
     "minibatches",
     "once",
     "participation",
+    "short_run",
     "turning",
     "verdict",
 ]

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,30 +14,55 @@ from fwrnn_core import experiments
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.theory.objective import flatten
 from fwrnn_core.theory.probes import last_displacement
-from fwrnn_core.training import train
+from fwrnn_core.training import Record, RunConfig, train
+
+
+def short_run(*, epochs: int, seed: int = 0, source: str = "auto", **optimizer: Any) -> RunConfig:
+    """The base setting on a fifth of the training windows, with none held out.
+
+    >>> short_run(epochs=2, radius=0.1).optimizer.radius
+    0.1
+
+    Parameters
+    ----------
+    source : of the data
+    optimizer : fields of :class:`~fwrnn_core.training.OptimizerConfig` that are changed
+    """
+    changes = {f"optimizer.{name}": value for name, value in optimizer.items()}
+    data = {"data.train_limit": 1200, "data.validation": 0.0, "data.options": {"source": source}}
+    base = experiments.catalogue()["ablations/inner-steps/5/seed-0"]
+    return base.replace(**{**data, "epochs": epochs, "seed": seed, **changes})
 
 
 def live(
     variants: Mapping[str, Mapping[str, Any]],
     *,
+    seeds: Sequence[int] = (0,),
     epochs: int = 4,
-    seed: int = 0,
+    source: str = "auto",
     device: str = "auto",
-    windows: int = 1200,
-) -> dict[str, np.ndarray]:
-    """Training loss of short runs around the base setting: label -> float [epochs].
+    **optimizer: Any,
+) -> dict[str, list[Record]]:
+    """Short runs around the base setting, one per seed, by label.
 
-    ``variants`` maps a label to dotted changes of the config: ``{"optimizer.radius": 0.1}``.
+    ``variants`` maps a label to fields of the optimizer: ``{"small": {"radius": 0.1}}``;
+    ``optimizer`` are fields that all of them share.
     """
-    base = experiments.catalogue()["ablations/inner-steps/5/seed-0"]
-    curves = {}
-    for name, changes in variants.items():
-        config = base.replace(
-            **{"data.train_limit": windows, "epochs": epochs, "seed": seed, **changes}
-        )
-        record = train(config, store=False, progress=False, device=device)
-        curves[name] = record.curve("train_loss")
-    return curves
+    return {
+        name: [
+            train(
+                # Held out as in the recorded runs, so that they train on the same people.
+                short_run(
+                    epochs=epochs, seed=seed, source=source, **{**optimizer, **changes}
+                ).replace(**{"data.validation": 0.2}),
+                store=False,
+                progress=False,
+                device=device,
+            )
+            for seed in seeds
+        ]
+        for name, changes in variants.items()
+    }
 
 
 def at_point(model: nn.Module, point: Tensor) -> nn.Module:
@@ -52,11 +76,12 @@ def at_point(model: nn.Module, point: Tensor) -> nn.Module:
 def minibatches(
     x: Tensor, y: Tensor, loops: int, inner_steps: int, size: int, seed: int = 0
 ) -> list[list[tuple[Tensor, Tensor]]]:
-    """Minibatches for ``loops`` inner loops, drawn without repeating a row inside one loop."""
+    """Minibatches for ``loops`` inner loops; a loop repeats no row before it has used all."""
     generator = torch.Generator().manual_seed(seed)
-    found = []
+    found, passes = [], math.ceil(inner_steps * size / len(y))
     for _ in range(loops):
-        order = torch.randperm(len(y), generator=generator)[: inner_steps * size]
+        orders = [torch.randperm(len(y), generator=generator) for _ in range(passes)]
+        order = torch.cat(orders)[: inner_steps * size]
         found.append([(x[rows], y[rows]) for rows in order.split(size)])
     return found
 
@@ -78,9 +103,10 @@ def displacement(
     optimizer = FrankWolfe(
         list(named.values()), lr=radius, inner_steps=len(batches), outer=None, **settings
     )
+    device = next(iter(named.values())).device
     for x, y in batches:
         optimizer.zero_grad()
-        loss_fn(copied(x), y).backward()
+        loss_fn(copied(x.to(device)), y.to(device)).backward()
         optimizer.step()
     flat = last_displacement(optimizer, named.values()).double() / radius
     pieces = flat.split([p.numel() for p in named.values()])
@@ -92,15 +118,17 @@ def turning(
     loss_fn: Callable[[Tensor, Tensor], Tensor],
     batches: Sequence[tuple[Tensor, Tensor]],
     radii: Sequence[float],
+    **settings: Any,
 ) -> list[float]:
     """Angle in degrees between Δ_K at each radius and Δ_K at radius → 0, on the same minibatches.
 
     Zero as long as the ball is so small that looking around inside it changes nothing.
+    ``settings`` are those of :class:`fwrnn_core.FrankWolfe`.
     """
-    still = flatten(displacement(model, loss_fn, batches, 1e-12).values())
+    still = flatten(displacement(model, loss_fn, batches, 1e-12, **settings).values())
     angles = []
     for radius in radii:
-        moved = flatten(displacement(model, loss_fn, batches, radius).values())
+        moved = flatten(displacement(model, loss_fn, batches, radius, **settings).values())
         cosine = float(moved @ still / (moved.norm() * still.norm()))
         angles.append(math.degrees(math.acos(max(-1.0, min(1.0, cosine)))))
     return angles

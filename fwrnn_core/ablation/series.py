@@ -16,9 +16,10 @@ import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.ablation.words import by_accuracy, by_loss
+from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.fairness import Paired, empty, estimate, paired
-from fwrnn_core.reports import markdown_table, note
+from fwrnn_core.reports import X_AXES, markdown_table, note, x_label
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
@@ -198,9 +199,18 @@ class Series:
             ax.text(place, 0.02, words, transform=where, ha="center", fontsize=9, rotation=90)
 
     def draw_losses(
-        self, ax: Axes, settings: Sequence[str] | None = None, *, ends: bool = True
+        self,
+        ax: Axes,
+        settings: Sequence[str] | None = None,
+        *,
+        x: str = "epoch",
+        ends: bool = True,
     ) -> None:
-        """Training loss over the epochs: mean of the seeds with their range; names at the ends."""
+        """Training loss over ``x`` (a key of :data:`~fwrnn_core.reports.X_AXES`): mean of the
+        seeds with their range; names at the ends."""
+        if x not in X_AXES:
+            raise unknown("x axis", x, X_AXES)
+        every: list[Record] = []
         order = list(settings or self.planned)
         # A setting keeps its look whichever others have been run.
         looks = figures.looks([self.label(s) for s in order])
@@ -210,22 +220,23 @@ class Series:
                 continue
             look = looks[self.label(setting)]
             drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
-            epochs = np.arange(1, len(drawn.centre) + 1)
+            at = np.mean([r.curve(x) for r in runs], axis=0)
+            every += runs
             ax.plot(
-                epochs,
+                at,
                 drawn.centre,
                 label=self.label(setting),
                 color=look.color,
                 linestyle=look.linestyle,
                 marker=look.marker,
-                markevery=max(1, len(epochs) // 8),
+                markevery=max(1, len(at) // 8),
             )
-            ax.fill_between(epochs, drawn.low, drawn.high, color=look.color, alpha=0.18, lw=0)
+            ax.fill_between(at, drawn.low, drawn.high, color=look.color, alpha=0.18, lw=0)
         if not ax.get_lines():
             note(ax, "no complete run yet")
         elif ends:
             figures.label_ends(ax)
-        ax.set_xlabel("epochs")
+        ax.set_xlabel(x_label(x, every))
         ax.set_ylabel("training loss")
 
     # Words
