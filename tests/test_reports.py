@@ -7,6 +7,7 @@ import pytest
 
 from fwrnn_core import reports
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.experiments import catalogue
 from fwrnn_core.training import Record, RunConfig, records
 
 
@@ -64,7 +65,7 @@ def test_rerun_stands_beside_print_with_its_best_epoch():
     runs = cover({"adam": [0.6, 0.8, 0.7], "fw-k5": [0.9]})
     first, second = cells(reports.beside_print(runs, "table3", "har2"))
     difference = f"{80 - printed:+.2f}".replace("-", "−")
-    assert first == ["Adam", f"{printed:.2f}", "80.00", difference, "2", "70.00", "–", "3.0"]
+    assert first == ["Adam", f"{printed:.2f}", "80.00", difference, "2", "70.00", "–"]
     assert second[2] == "**90.00**"
 
 
@@ -85,11 +86,48 @@ def test_times_of_two_versions_are_not_compared():
     assert not reports.timed_alike([one, other])
 
 
+def test_times_stand_beside_print_as_multiples_of_adam_s():
+    printed = {m: r["har2"]["time"] for m, r in reports.published()["table3"].items()}
+    runs = cover({"adam": [0.5, 0.5], "fw-k5": [0.5, 0.5], "fw-k1": [0.5], "fw-k10": None})
+    runs.get("fw-k5").body["seconds"] = [90.0, 180.0]
+    runs.get("fw-k1").body["environment"] = {"code": "2"}
+    adam, five, one, ten = cells(reports.times_beside_print(runs, "table3", "har2"))
+    assert adam[1:] == [f"{printed['adam']:.2f}", "1.00", "2.0", "60.00", "1.00"]
+    assert five[2:] == [f"{printed['fw-k5'] / printed['adam']:.2f}", "3.0", "90.00", "1.50"]
+    assert one[3:] == ["1.0", "60.00", "–"], "made by other sources than Adam's"
+    assert ten[3:] == ["–"] * 3
+
+
+def test_the_authors_axis_counts_a_minibatch_once():
+    """HAR-2 has 7,415 windows: 58 minibatches of 128, and eight chunks of 16 steps in each."""
+
+    def run(name: str, updates_per_epoch: float) -> Record:
+        config = catalogue()[f"har2/published/{name}"]
+        body = {"config": config.to_dict(), "data": {"train": 7415}, "status": "complete"}
+        return Record({**body, "curves": {"epoch": [1], "updates": [updates_per_epoch]}})
+
+    assert reports.authors_axis(run("adam", 58), 1140) == pytest.approx((1140 / 58, 1140))
+    assert reports.authors_axis(run("adam-tbptt", 464), 1140) == pytest.approx((1140 / 58, 9120))
+    assert reports.authors_axis(run("fw-k5", 11.6), 1140) == pytest.approx((1140 / 11.6, 1140))
+
+
+def test_an_axis_of_seconds_says_whether_they_can_be_compared():
+    from fwrnn_core.figures import panel
+
+    one, other = record("x/adam", [0.5]), record("x/fw-k5", [0.6])
+    other.body["environment"] = {"code": "2"}
+    assert reports.axis_label("seconds", [one]) == "seconds on one core"
+    assert reports.axis_label("epoch", [one, other]) == "epochs"
+    _, ax = panel()
+    reports.draw(ax, [one, other], "test_accuracy", "seconds")
+    assert ax.get_xlabel().endswith("not comparable)")
+
+
 def test_no_rerun_is_called_the_best_while_one_is_missing():
     table = reports.beside_print(cover({"adam": [0.6], "fw-k5": None}), "table3", "har2")
     first, second = cells(table)
     assert first[2] == "60.00"
-    assert second[2:] == ["–"] * 6
+    assert second[2:] == ["–"] * 5
 
 
 def test_what_is_recorded_is_said_in_words():
@@ -145,6 +183,12 @@ def test_the_paper_s_mark_lies_above_the_re_run_s():
     ]
     names = [ln.get_label() for ln in ax.get_lines() if not ln.get_label().startswith("_")]
     assert names == ["the paper", "re-run, Adam", "re-run, Frank-Wolfe"]
+    _, ax = panel()
+    reports.draw_beside_print(ax, runs, "table3", "har2", further={"fw-k5": [88.0, 89.0]})
+    dots = [ln for ln in ax.get_lines() if ln.get_label().endswith("re-run, further seeds")]
+    assert [float(ln.get_xdata()[0]) for ln in dots] == [88.0, 89.0]
+    mark = next(ln for ln in ax.get_lines() if ln.get_label() == "re-run, Frank-Wolfe")
+    assert all(ln.get_ydata()[0] > mark.get_ydata()[0] for ln in dots), "beside it, not on it"
 
 
 def test_settings_that_no_run_has_get_no_column():

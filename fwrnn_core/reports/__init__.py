@@ -20,6 +20,7 @@ from fwrnn_core.reports.names import (
     x_label,
 )
 from fwrnn_core.reports.plots import (
+    axis_label,
     draw,
     draw_beside_print,
     draw_groups,
@@ -30,6 +31,7 @@ from fwrnn_core.reports.plots import (
 )
 from fwrnn_core.reports.runs import (
     Recorded,
+    authors_axis,
     overall,
     progress,
     reaches,
@@ -47,6 +49,7 @@ from fwrnn_core.reports.tables import (
     markdown_table,
     setup_table,
     tail_accuracy,
+    times_beside_print,
 )
 
 __all__ = [
@@ -56,6 +59,8 @@ __all__ = [
     "Y_AXES",
     "Recorded",
     "adjusted",
+    "authors_axis",
+    "axis_label",
     "beside_print",
     "best_accuracy",
     "compact",
@@ -84,6 +89,7 @@ __all__ = [
     "shown",
     "tail_accuracy",
     "timed_alike",
+    "times_beside_print",
     "unbroken",
     "x_label",
 ]

@@ -19,7 +19,7 @@ from fwrnn_core.reports.names import (
     short,
     x_label,
 )
-from fwrnn_core.reports.runs import Recorded
+from fwrnn_core.reports.runs import Recorded, timed_alike
 from fwrnn_core.reports.tables import best_accuracy
 from fwrnn_core.training import Record
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Runs = Sequence[Record] | Recorded
 SMOOTH = 9  # epochs in the running mean of a long curve
+# On the axis itself, where no caption has to know which axis was chosen.
+UNTIMED = " (several versions or machines: not comparable)"
 
 
 def rows(parts: Mapping[str, Recorded], *, height: float = 3.3) -> tuple[Figure, dict[str, Axes]]:
@@ -192,8 +194,15 @@ def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
         note(ax, "no run is recorded yet")
 
 
+def axis_label(x: str, records: Sequence[Record]) -> str:
+    """The x axis's label, which says of seconds whether they can be compared between the runs."""
+    _check(x)
+    untimed = x == "seconds" and not timed_alike(records)
+    return x_label(x, records) + (UNTIMED if untimed else "")
+
+
 def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
-    ax.set_xlabel(x_label(x, records))
+    ax.set_xlabel(axis_label(x, records))
     ax.set_ylabel(ylabel)
     longest = max((r.epochs for r in records), default=0)
     if x == "epoch" and longest == 1:
@@ -203,11 +212,17 @@ def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
 
 
 def draw_beside_print(
-    ax: Axes, cover: Recorded, table: str, column: str, groups: Sequence[Sequence[str]] = ()
+    ax: Axes,
+    cover: Recorded,
+    table: str,
+    column: str,
+    groups: Sequence[Sequence[str]] = (),
+    further: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Best test accuracy of every run, and the paper's as a tick that no mark can hide.
 
     ``groups`` of methods stand together, in this order (default: all, in the order of ``cover``).
+    ``further`` are a method's accuracies with other seeds, in per cent: faint dots below its line.
     """
     printed = published()[table]
     groups = groups or [[method(config) for config in cover.configs]]
@@ -232,10 +247,14 @@ def draw_beside_print(
                 text += ", part of its length" if partial else ""
                 mark = "<" if partial else look.marker
                 points.append((ours, text, {"marker": mark, "color": look.color, "markersize": 6}))
+            for value in (further or {}).get(slug, ()):
+                faint = {"marker": "o", "color": figures.FAINT, "markersize": 3}
+                points.append((value, "re-run, further seeds", faint))
             for value, text, style in points:
                 name = f"_{text}" if text in seen else text
                 seen.add(text)
-                ax.plot(value, place, linestyle="none", label=name, **style)
+                below = 0.28 if text == "re-run, further seeds" else 0.0
+                ax.plot(value, place + below, linestyle="none", label=name, **style)
     ax.set_yticks(list(places), list(places.values()))
     # Downwards, as in the table; said once more by a second panel that shares the axis.
     ax.set_ylim(max(places) + 0.6, -0.6)

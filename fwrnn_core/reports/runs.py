@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -135,6 +136,19 @@ def seconds_per_epoch(record: Record) -> float:
     """
     spent = np.diff(record.curve("seconds"), prepend=0.0)
     return float(np.median(spent)) if spent.size else float("nan")
+
+
+def authors_axis(record: Record, updates: float) -> tuple[float, float]:
+    """Where a loss axis of so many outer updates, as the authors' program counts them, ends for
+    this run: in epochs, and in the record's own updates.
+
+    There a minibatch counts once, also where TBPTT makes an update of each of its chunks.
+    """
+    config = record.config
+    inner = config.optimizer.inner_steps if config.optimizer.name == "frank-wolfe" else 1
+    per_epoch = math.ceil(record.body["data"]["train"] / config.batch_size)
+    epochs = updates * inner / per_epoch
+    return epochs, epochs * float(record.curve("updates")[-1]) / record.epochs
 
 
 def reaches(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from fwrnn_core.reports.names import compact, label, method, published, unbroken
-from fwrnn_core.reports.runs import Recorded, progress
+from fwrnn_core.reports.runs import Recorded, progress, seconds_per_epoch, timed_alike
 from fwrnn_core.training import Record, RunConfig
 
 
@@ -70,7 +70,7 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
     while a run is not.
     """
     header = ["Method", "paper (%)", "re-run (%)", "difference (points)", "epochs", "best at"]
-    header += ["last epoch (%)", f"last {TAIL}, mean (%)", "minutes"]
+    header += ["last epoch (%)", f"last {TAIL}, mean (%)"]
     printed = [published()[table][method(c)][column]["accuracy"] for c in cover.configs]
     ours = [best_accuracy(r) if r is not None else float("nan") for r in cover.records]
     body = []
@@ -78,7 +78,7 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
         row = [label(config), f"{paper:.2f}"]
         if record is None or not record.epochs:
             state = "–" if record is None else progress(record)
-            row += ["–", "–", state, "–", "–", "–", "–"]
+            row += ["–", "–", state, "–", "–", "–"]
         else:
             tail = tail_accuracy(record)
             row += [
@@ -88,7 +88,6 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
                 f"{np.nanargmax(record.curve('test_accuracy')) + 1}",
                 f"{last_accuracy(record):.2f}",
                 f"{tail:.2f}" if np.isfinite(tail) else "–",
-                f"{record.seconds / 60:.1f}",
             ]
         body.append(row)
     if all(r.status == "complete" for r in cover.found):
@@ -99,6 +98,30 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
     if cover.whole and np.isfinite(ours).any():
         best[2] = int(np.nanargmax(ours))
     return markdown_table(header, body, best)
+
+
+def times_beside_print(cover: Recorded, table: str, column: str) -> str:
+    """Training times, published and re-run, and each as a multiple of Adam's; one row per run.
+
+    The re-run's multiple is that of the seconds per epoch. It is a dash where the run and Adam's
+    are not :func:`timed_alike`, the minutes are one where there is no record. The paper's times
+    stand as printed, without a unit.
+    """
+    header = ["Method", "paper (as printed)", "paper, times Adam", "re-run (minutes)"]
+    header += ["seconds per epoch", "re-run, times Adam"]
+    printed = {m: row[column]["time"] for m, row in published()[table].items()}
+    base = cover.get("adam")
+    body = []
+    for config, record in cover:
+        paper = printed[method(config)]
+        row = [label(config), f"{paper:.2f}", f"{paper / printed['adam']:.2f}", "–", "–", "–"]
+        if record is not None and record.epochs:
+            spent = seconds_per_epoch(record)
+            row[3], row[4] = f"{record.seconds / 60:.1f}", f"{spent:.2f}"
+            if base is not None and base.epochs and timed_alike([base, record]):
+                row[5] = f"{spent / seconds_per_epoch(base):.2f}"
+        body.append(row)
+    return markdown_table(header, body)
 
 
 def setup_table(
