@@ -366,3 +366,106 @@ def test_the_published_finding_goes_by_the_interval_once_there_is_one():
     repeat("har2", "adam", {42: [0.8], 43: [0.8], 44: [0.8]})
     repeat("har2", "fw-k5", {42: [0.78], 43: [0.83], 44: [0.81]})
     assert "the lead on clean data is undecided (K = 5" in fairness.published_finding(Evidence())
+
+
+def spend(task: str, method: str, curves: list[list[float]], per_epoch: int) -> None:
+    """Final runs with a falling validation loss and ``per_epoch`` gradients in each epoch."""
+    finish_search(task, method)
+    for config, curve in zip(fair.final(task, method), curves, strict=False):
+        taken = [per_epoch * n for n in range(1, len(curve) + 1)]
+        put(config, {"test_accuracy": curve, "gradient_evaluations": taken})
+
+
+def test_a_run_stopped_early_is_read_at_its_best_validation_epoch_so_far():
+    losses = [None, 0.5, 0.7, 0.2]
+    curves = {"test_accuracy": [0.1, 0.8, 0.9, 0.6], "validation_loss": losses}
+    read = fairness.chosen_so_far(put(RunConfig("r", epochs=4), curves))
+    assert math.isnan(read[0])
+    assert read[1:] == pytest.approx([80, 80, 60])
+
+
+def test_within_equal_gradients_the_ranking_can_turn():
+    """The baseline is ahead after 400 gradients, and behind after the 100 that the other takes."""
+    task = "noisy-har2"
+    spend(task, "adam-clip", [[0.70 + s, 0.75, 0.80, 0.95] for s in (0, 0.001, 0.002)], 100)
+    spend(task, "adam", [[0.80, 0.90], [0.80, 0.90], [0.80, 0.901]], 50)
+    evidence = Evidence()
+    assert fairness.budgets(evidence, task) == [100, 400]
+    assert fairness.within(evidence, task, "adam", 99) == pytest.approx({1: 80, 2: 80, 3: 80})
+    early, late = (fairness.leads_within(evidence, task, b) for b in (100, 400))
+    assert early["adam"].difference == pytest.approx(100 * (2.701 / 3 - 2.103 / 3))
+    assert late == {}, "its runs end before"
+    assert fairness.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
+    assert fairness.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
+    table = fairness.budget_table(evidence, task)
+    ours = row(table, "Adam")
+    assert ours[1] == "100"
+    assert ours[2].startswith("**90.03 ± ")
+    assert ours[3].startswith("+19.93 ± ")
+    assert ours[4:] == ["–", "–"]
+    assert row(table, "Adam + clipping")[4].startswith("95.00")
+    said = fairness.budget_reading(evidence, task)
+    assert "has 100 gradients (Adam), the longest 400" in said
+    assert "1 of 1 pairs of methods change their order" in said
+    assert "the highest mean goes from Adam + clipping to Adam. Against" in said
+    assert "with equal passes: behind is Adam (" in said
+    assert "Within 100 gradients: ahead is Adam (" in said
+    assert fairness.budget_figure(evidence, ["adam", "adam-clip", "fw-k1"]) is not None
+
+
+def test_of_seeds_with_unequal_windows_the_fewest_gradients_count():
+    finish_search("har2", "adam-clip")
+    for config, taken in zip(fair.final("har2", "adam-clip"), (200, 190), strict=False):
+        put(config, {"test_accuracy": [0.8], "gradient_evaluations": [taken]})
+    evidence = Evidence()
+    assert fairness.budgets(evidence, "har2") == [190]
+    assert list(fairness.within(evidence, "har2", "adam-clip", 190)) == [2]
+    assert fairness.budget_reading(evidence, "har2") == "", "nothing to compare with"
+
+
+def test_without_runs_there_is_no_common_number_of_gradients():
+    evidence = Evidence()
+    assert fairness.budgets(evidence, "har2") == []
+    assert fairness.budget_reading(evidence, "har2") == ""
+    assert fairness.budget_figure(evidence, ["adam"]) is None
+    assert len(fairness.budget_table(evidence, "har2").splitlines()) == 2
+
+
+def test_the_verdict_on_the_baselines_settings_follows_the_choices():
+    """Draw 04 has the authors' learning rate and batch size, 10 has minibatches of 32."""
+    assert fairness.settings_verdict(Evidence()) == ""
+    finish_search("har2", "adam", best=4)
+    finish_search("har2", "fw-k5", best=1)
+    said = fairness.settings_verdict(Evidence())
+    assert "settings: reproduced.**" in said
+    assert "Elsewhere" not in said
+    finish_search("har2", "adam-clip", best=10)
+    evidence = Evidence()
+    said = fairness.settings_verdict(evidence)
+    assert "settings: partly reproduced.**" in said
+    assert "Of 2 searches of a baseline they are the choice in 1 (Adam on HAR-2)." in said
+    assert "in 1 of 1 it has minibatches of 32" in said
+    assert [s.place for s in fairness.sought(evidence)] == [1, 2], "all but the best are alike"
+    rows = fairness.settings_table(evidence).splitlines()[2:]
+    assert rows[1].startswith(
+        "| HAR-2 | Adam + clipping | 0.001, 128 | 0.0006, 32 | 0.9000 | 0.1000 |"
+    )
+
+
+def test_a_reader_s_ball_replaces_the_drawn_one_for_frank_wolfe_alone():
+    from fwrnn_core.fairness.live import _changed
+
+    drawn = fair.search("har2", "fw-k5")[0]
+    text, config = _changed(drawn, "fw-k5", None, None, 2.0)
+    assert (text, config.optimizer) == ("Frank-Wolfe, K = 5", drawn.optimizer)
+    text, config = _changed(drawn, "fw-k5", 7, 0.25, math.inf)
+    assert text == "Frank-Wolfe, K = 7, δ = 0.25, p = inf"
+    own = config.optimizer
+    assert (own.inner_steps, own.radius, own.norm, own.lr) == (
+        7,
+        0.25,
+        math.inf,
+        drawn.optimizer.lr,
+    )
+    adam = fair.search("har2", "adam")[0]
+    assert _changed(adam, "adam", 7, 0.25, math.inf) == ("Adam", adam)

@@ -5,6 +5,16 @@ Adam with clipped gradients run by run: the same seed holds out the same subject
 windows in the same order and, for the same network, begins at the same weights.
 """
 
+from fwrnn_core.fairness.budget import (
+    budget_figure,
+    budget_reading,
+    budget_table,
+    budgets,
+    chosen_so_far,
+    draw_budgets,
+    leads_within,
+    within,
+)
 from fwrnn_core.fairness.cost import (
     arrival,
     arrival_table,
@@ -26,6 +36,7 @@ from fwrnn_core.fairness.final import (
     missing_note,
     next_command,
 )
+from fwrnn_core.fairness.live import live_search
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
     draw_repeats,
@@ -53,6 +64,7 @@ from fwrnn_core.fairness.search import (
     search_coverage,
     trials,
 )
+from fwrnn_core.fairness.settings import settings_table, settings_verdict, sought
 from fwrnn_core.fairness.statistics import (
     Estimate,
     Paired,
@@ -89,9 +101,15 @@ __all__ = [
     "best_of",
     "both_tasks",
     "brief",
+    "budget_figure",
+    "budget_reading",
+    "budget_table",
+    "budgets",
+    "chosen_so_far",
     "compared",
     "comparisons",
     "cost_table",
+    "draw_budgets",
     "draw_differences",
     "draw_repeats",
     "draw_search",
@@ -109,6 +127,8 @@ __all__ = [
     "holm",
     "in_words",
     "label",
+    "leads_within",
+    "live_search",
     "missing_note",
     "next_command",
     "outcome_table",
@@ -127,8 +147,12 @@ __all__ = [
     "repeated_words",
     "search_coverage",
     "search_limits",
+    "settings_table",
+    "settings_verdict",
     "sides",
     "signed",
+    "sought",
     "timed_otherwise",
     "trials",
+    "within",
 ]

@@ -1,0 +1,226 @@
+"""Equal numbers of gradients, as far as records of equal passes can say.
+
+The final runs of all methods make as many passes over the data, and the batch size was searched, so
+that their gradients differ in number. Here every run is read as if it had been stopped once it had
+taken a common number of them: at the epoch with the lowest validation loss among those before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwrnn_core import figures
+from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments import fair
+from fwrnn_core.fairness.final import BASELINE, accuracies, final_names, finals
+from fwrnn_core.fairness.search import TASKS, label
+from fwrnn_core.fairness.statistics import Paired, estimate, paired
+from fwrnn_core.fairness.words import FEWEST, named
+from fwrnn_core.reports import axis_label, listed, markdown_table, short
+from fwrnn_core.training import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def gradients(evidence: Evidence, task: str) -> dict[str, float]:
+    """Gradients of a whole final run, by method; methods without a complete run are left out.
+
+    Seeds hold out other subjects, and so differ in windows: the fewest of them, which all take.
+    """
+    return {
+        method: min(float(r.curve("gradient_evaluations")[-1]) for r in runs)
+        for method in fair.METHODS
+        if (runs := _complete(evidence, task, method))
+    }
+
+
+def _complete(evidence: Evidence, task: str, method: str) -> list[Record]:
+    return [r for r in finals(evidence, task, method).values() if r.status == "complete"]
+
+
+def budgets(evidence: Evidence, task: str) -> list[float]:
+    """What whole final runs took, from the fewest gradients up to those of :data:`BASELINE`: beyond
+    its end nothing can be held against it. Empty without its runs."""
+    taken = gradients(evidence, task)
+    return sorted({g for g in taken.values() if g <= taken.get(BASELINE, 0)})
+
+
+def chosen_so_far(record: Record) -> np.ndarray:
+    """Test accuracy in per cent by epoch, had the run stopped there: that of the epoch with the
+    lowest validation loss up to then; NaN before the first finite loss."""
+    losses, values = record.curve("validation_loss"), 100 * record.curve("test_accuracy")
+    best, place = math.inf, -1
+    read = np.full(len(losses), math.nan)
+    for epoch, loss in enumerate(losses):
+        if loss < best:
+            best, place = float(loss), epoch
+        if place >= 0:
+            read[epoch] = values[place]
+    return read
+
+
+def within(
+    evidence: Evidence, task: str, method: str, budget: float = math.inf
+) -> dict[int, float]:
+    """Test accuracy in per cent by seed, each run read within ``budget`` gradients.
+
+    Empty where the runs end before the budget, or where their first epoch exceeds it. Without a
+    budget this is :func:`~fwrnn_core.fairness.accuracies`.
+    """
+    if not math.isfinite(budget):
+        return accuracies(evidence, task, method)
+    read = {}
+    for seed, record in finals(evidence, task, method).items():
+        taken = record.curve("gradient_evaluations")
+        epochs = int(np.sum(taken <= budget))
+        if record.status == "complete" and epochs and taken[-1] >= budget:
+            read[seed] = float(chosen_so_far(record)[epochs - 1])
+    return read
+
+
+def leads_within(evidence: Evidence, task: str, budget: float = math.inf) -> dict[str, Paired]:
+    """Every other method's difference from :data:`BASELINE` in points, within the budget; methods
+    that share no seed with it are left out."""
+    base = within(evidence, task, BASELINE, budget)
+    tests = {m: paired(within(evidence, task, m, budget), base) for m in fair.METHODS}
+    return {m: test for m, test in tests.items() if test.n and m != BASELINE}
+
+
+def budget_table(evidence: Evidence, task: str) -> str:
+    """Accuracy within each of :func:`budgets`, and minus the baseline's, seed by seed; a row per
+    method with a complete run, a dash where its runs end before, ± the half-width of the 95 %
+    interval. The highest mean of those with all their seeds is bold in each column."""
+    header = ["method", "gradients of a run"]
+    taken, levels = gradients(evidence, task), budgets(evidence, task)
+    for level in levels:
+        header += [f"within {level:,.0f} (%)", f"minus {label(BASELINE)}"]
+    rows = [[label(m), f"{total:,.0f}"] for m, total in taken.items()]
+    bold = {}
+    for level in levels:
+        leads, means = leads_within(evidence, task, level), {}
+        for place, (method, row) in enumerate(zip(taken, rows, strict=True)):
+            values = list(within(evidence, task, method, level).values())
+            row.append(str(estimate(values)) if values else "–")
+            row.append(str(leads[method]) if method in leads else "–")
+            if len(values) == len(final_names(task, method)):
+                means[place] = estimate(values).mean
+        if len(means) > 1:
+            bold[len(rows[0]) - 2] = max(means, key=lambda place: means[place])
+    return markdown_table(header, rows, bold)
+
+
+def _means(evidence: Evidence, task: str, budget: float, methods: Sequence[str]) -> list[float]:
+    return [estimate(list(within(evidence, task, m, budget).values())).mean for m in methods]
+
+
+def reordered(first: Sequence[float], second: Sequence[float]) -> tuple[int, int]:
+    """Pairs whose order differs between two lists of numbers, and the number of pairs.
+
+    >>> reordered([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
+    (1, 3)
+    """
+    pairs = list(itertools.combinations(range(len(first)), 2))
+    return sum((first[i] - first[j]) * (second[i] - second[j]) < 0 for i, j in pairs), len(pairs)
+
+
+def _sides(tests: Mapping[str, Paired]) -> str:
+    """Who is ahead of the baseline and who behind, by the rule of the interval."""
+    said = []
+    for side, words in ((1, "ahead"), (-1, "behind")):
+        if who := [m for m, t in tests.items() if t.n >= FEWEST and t.side == side]:
+            said.append(f"{words} {'is' if len(who) == 1 else 'are'} {named(who, tests)}")
+    return "; ".join(said) or "no method is ahead or behind"
+
+
+def budget_reading(evidence: Evidence, task: str) -> str:
+    """Whether the ranking changes when every run is read within the fewest gradients of them all;
+    empty before two methods and the baseline have runs."""
+    levels = budgets(evidence, task)
+    if not levels:
+        return ""
+    least, taken = levels[0], gradients(evidence, task)
+    methods = [m for m in taken if within(evidence, task, m, least)]
+    if len(methods) < 2 or BASELINE not in methods:
+        return ""
+    whole, early = (_means(evidence, task, b, methods) for b in (math.inf, least))
+    first = [methods[int(np.argmax(means))] for means in (whole, early)]
+    changed, pairs = reordered(whole, early)
+    shortest = listed([label(m) for m in methods if taken[m] == least])
+    place = (
+        f"{label(first[0])} has the highest mean in both"
+        if first[0] == first[1]
+        else f"the highest mean goes from {label(first[0])} to {label(first[1])}"
+    )
+    return (
+        f"**{TASKS[task]}.** The shortest final run has {least:,.0f} gradients ({shortest}), the"
+        f" longest {max(taken.values()):,.0f}. From equal passes to {least:,.0f} gradients for all,"
+        f" {changed} of {pairs} pairs of methods change their order, and {place}. Against"
+        f" {label(BASELINE)}, with equal passes: {_sides(leads_within(evidence, task))}. Within"
+        f" {least:,.0f} gradients: {_sides(leads_within(evidence, task, least))}."
+    )
+
+
+def budget_figure(
+    evidence: Evidence, methods: Sequence[str], x: str = "gradient_evaluations"
+) -> Figure | None:
+    """:func:`draw_budgets` for each task whose baseline has runs; None while there is none."""
+    from matplotlib.figure import Figure
+
+    tasks = [task for task in TASKS if budgets(evidence, task)]
+    if not tasks:
+        return None
+    fig = Figure(figsize=(figures.WIDTH, 3.4 * len(tasks)))
+    for ax, task in zip(fig.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
+        ax.set_title(TASKS[task])
+        draw_budgets(ax, evidence, task, methods, x)
+    return fig
+
+
+def draw_budgets(
+    ax: Axes,
+    evidence: Evidence,
+    task: str,
+    methods: Sequence[str],
+    x: str = "gradient_evaluations",
+) -> None:
+    """Mean over the seeds of :func:`chosen_so_far` over ``x``, a line per method that has runs.
+
+    Over gradients the axis is logarithmic and dotted lines mark :func:`budgets`.
+    """
+    every = []
+    for method, look in zip(
+        methods, figures.looks([label(m) for m in methods]).values(), strict=True
+    ):
+        records = _complete(evidence, task, method)
+        if not records:
+            continue
+        every += records
+        read = np.mean([chosen_so_far(r) for r in records], axis=0)
+        # An epoch has a few gradients more or less, with the windows of the subjects held out.
+        places = np.mean([r.curve(x) for r in records], axis=0)
+        ax.plot(
+            places,
+            read,
+            label=short(label(method)),
+            color=look.color,
+            linestyle=look.linestyle,
+            marker=look.marker,
+            markevery=(0, max(1, len(read) // 6)),
+            markersize=4,
+            linewidth=1.4,
+        )
+    if x == "gradient_evaluations":
+        ax.set_xscale("log")
+        for level in budgets(evidence, task):
+            ax.axvline(level, color=figures.FAINT, linewidth=0.9, linestyle=(0, (1, 2)))
+    ax.set_xlabel(axis_label(x, every))
+    ax.set_ylabel("test accuracy (%)")
+    if every:
+        figures.label_ends(ax)
