@@ -207,6 +207,7 @@ def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
     longest = max((r.epochs for r in records), default=0)
     if x == "epoch" and longest == 1:
         ax.set_xticks([1])
+        ax.set_xlim(0, 2)
     elif x == "epoch" and longest <= 12:
         ax.locator_params(axis="x", integer=True)
 
