@@ -9,6 +9,7 @@ import torch
 
 from fwrnn_core.reports.names import label
 from fwrnn_core.training import Record, Run, RunConfig
+from fwrnn_core.training.environment import deterministic
 
 
 def live(
@@ -36,7 +37,8 @@ def live(
             if test_limit is not None and test_limit < len(run.data.test):
                 everything = torch.arange(len(run.data.train))
                 run.data = run.data.select(everything, torch.arange(test_limit))
-            run.advance(epochs, progress=False)
+            with deterministic(device):
+                run.advance(epochs, progress=False)
             runs.append(run.record())
     finally:
         torch.set_num_threads(before)
