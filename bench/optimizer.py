@@ -170,8 +170,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a third of the rounds, no memory")
     parser.add_argument("--save", action="store_true", help="also write the record the book reads")
     options = parser.parse_args()
+    torch.set_num_threads(1)  # before the machine is described: the record names the threads
     host, results = common.machine(), []
-    torch.set_num_threads(1)
     for work in WORKLOADS:
         rounds = 7 if options.quick else 21
         taken = common.interleave(candidates(work), rounds, warmup=2)
