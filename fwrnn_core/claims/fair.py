@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import numpy as np
-
 from fwrnn_core import fairness
 from fwrnn_core.claims.comparisons import TIMES_ALIKE
 from fwrnn_core.claims.curve_rules import learned
@@ -302,37 +300,18 @@ class BestDraw:
         return ""
 
     def judge(self, evidence: Evidence) -> Finding:
-        ranks: list[int] = []
+        found = [s for s in fairness.sought(evidence) if s.method in self.methods]
+        ranks = [s.place for s in found]
         shown = []
         for task, name in fairness.TASKS.items():
-            there = {m: rank for m in self.methods if (rank := _rank(evidence, task, m))}
-            ranks += there.values()
-            if there:
-                each = (f"{rank} ({fairness.label(m)})" for m, rank in there.items())
+            each = [f"{s.place} ({fairness.label(s.method)})" for s in found if s.task == task]
+            if each:
                 shown.append(f"{name} {', '.join(each)}")
         text = f"rank among {TRIALS} draws: {'; '.join(shown)}" if shown else ""
         if len(ranks) < len(fairness.TASKS) * len(self.methods):
             return pending(evidence, self.names(), text)
         whole = {len(ranks): Verdict.HOLDS, 0: Verdict.FAILS}
         return Finding(text, whole.get(ranks.count(1), Verdict.PARTLY))
-
-
-def _rank(evidence: Evidence, task: str, method: str) -> int | None:
-    """The place of the published settings, from 1; None until all trials are finished."""
-    published = evidence.catalogue[f"{task}/published/{method}"]
-    scores, own = [], []
-    for config in search(task, method):
-        run = evidence.record(config.name)
-        if run is None or run.status == "partial":
-            return None
-        lost = run.status == "diverged"
-        scores.append(math.inf if lost else float(np.nanmin(run.curve("validation_loss"))))
-        if (config.optimizer.lr, config.batch_size) == (
-            published.optimizer.lr,
-            published.batch_size,
-        ):
-            own.append(scores[-1])
-    return 1 + sum(score < min(own) for score in scores)
 
 
 @dataclass(frozen=True)

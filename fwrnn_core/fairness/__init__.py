@@ -64,7 +64,7 @@ from fwrnn_core.fairness.search import (
     search_coverage,
     trials,
 )
-from fwrnn_core.fairness.settings import settings_table, settings_verdict, sought
+from fwrnn_core.fairness.settings import settings_reading, settings_table, sought
 from fwrnn_core.fairness.statistics import (
     Estimate,
     Paired,
@@ -147,8 +147,8 @@ __all__ = [
     "repeated_words",
     "search_coverage",
     "search_limits",
+    "settings_reading",
     "settings_table",
-    "settings_verdict",
     "sides",
     "signed",
     "sought",
