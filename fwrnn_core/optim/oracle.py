@@ -16,6 +16,11 @@ from fwrnn_core.optim.numbers import as_number
 def lmo(grad: Tensor, radius: float = 1.0, norm: Norm = 2) -> Tensor:
     """The point s of the ball {‖s‖ ≤ radius} that minimises ⟨s, grad⟩.
 
+    The closed forms are Eq. 7 of Yue, Li, Saligrama and Zhang (2020). ‖s‖ ≤ radius · (1 + 1e-6) in
+    float32 and float64. Half precision rounds what it stores: a bfloat16 answer exceeds radius by
+    up to 0.4 % in a p-norm, 0.35 % in the spectral norm and, growing with the matrix, 2.2 % in the
+    nuclear norm at 256 × 256 and 3.9 % at 1024 × 1024 (float16: an eighth of that).
+
     Args:
         grad: a real dense tensor of any shape, floating dtype and device.
         radius: δ ≥ 0, in units of the weights.

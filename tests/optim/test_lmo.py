@@ -82,6 +82,48 @@ def test_every_dtype(norm: Any, dtype: torch.dtype) -> None:
     assert torch.allclose(s.double(), exact, atol=4 * torch.finfo(dtype).eps)
 
 
+LAYERS = [(64, 64), (40, 1), (96, 128), (256, 64), (256, 256)]
+
+
+def excess(norm: Any, shape: tuple[int, int], dtype: torch.dtype, seed: int = 0) -> float:
+    """‖s‖/δ − 1 of a vertex, in float64, for a radius that no binary number is."""
+    g = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    s = lmo(g, 0.7, norm)
+    return float(ball_for(norm, s.dim()).norm(s.double())) / 0.7 - 1
+
+
+@pytest.mark.parametrize("shape", LAYERS, ids=str)
+@pytest.mark.parametrize("norm", [*NORMS, "newton-schulz"])
+def test_vertices_of_float32_layers_keep_to_the_ball(norm: Any, shape: tuple[int, int]) -> None:
+    """A bare float32 SVD leaves the spectral ball by 2.4e-6 at 256²."""
+    assert abs(excess(norm, shape, torch.float32)) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("norm", "bound"),
+    # Vertex and product with δ are stored with 8 bits each: at most 2^-8 for entrywise norms.
+    [
+        *((p, 2.0**-8) for p in P_NORMS),
+        ("spectral", 4e-3),
+        ("newton-schulz", 4e-3),
+        ("nuclear", 3e-2),
+    ],
+)
+def test_vertices_of_bfloat16_layers_keep_to_the_ball_to_storage(norm: Any, bound: float) -> None:
+    assert max(excess(norm, shape, torch.bfloat16) for shape in LAYERS) <= bound
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (64, 48)], ids=str)
+def test_spectral_vertices_of_low_rank_have_that_rank(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    g = torch.randn(shape[0], 3, generator=generator) @ torch.randn(
+        3, shape[1], generator=generator
+    )
+    sigma = torch.linalg.svdvals(lmo(g, 1.0, "spectral").double())
+    assert sigma[:3].tolist() == pytest.approx([1, 1, 1], abs=1e-6)
+    assert sigma[3] < 1e-6
+
+
 @pytest.mark.parametrize("norm", [*NORMS, "newton-schulz"])
 @pytest.mark.parametrize("scale", [1e-44, 1e-38, 1e-25, 1e25, 3e37])
 def test_vanishing_and_exploding_float32_gradients(norm: Any, scale: float) -> None:
