@@ -1,22 +1,4 @@
-"""Opt-in control of the radius: grow it where the walk says that the ball is too small.
-
-Two signals:
-
-``"ratio"``: actual over predicted decrease, (F(ω_t) − F(ω_t + Δ_K)) / (m(0) − m(Δ_K)), on one
-    minibatch, as trust-region methods have it (Conn, Gould and Toint, Trust-Region Methods, 2000,
-    section 6.1; Nocedal and Wright, Numerical Optimization, 2006, algorithm 4.1). As there, δ grows
-    only where the step reached the boundary of its ball (of any one, where a radius has several): a
-    ball that did not bind tells nothing about a larger one. Unlike there, no step is refused: one
-    that raises F shrinks the ball, but is taken. And what is judged is Δ_K, whatever the outer
-    optimizer makes of it: under Adam or SGD it is not the step taken. The model m is linear for
-    Frank-Wolfe and projected gradients, quadratic for the trust-region solver. Needs
-    ``step(closure)`` and costs one more evaluation per loop, and one buffer for the first gradient
-    where the model is linear.
-``"agreement"`` (ours): ‖Δ_K‖/δ, rescaled so that 0 is what random vertices would give
-    (:func:`chance`: 1/√K for γ_k = 1/k) and 1 is K equal ones. Free, and works with a fresh
-    minibatch per inner step. For Euclidean balls only: in a ball with corners (p = 1, ∞, nuclear)
-    random vertices agree as well as equal ones.
-"""
+"""Opt-in control of the radius: grow it where the walk says that the ball is too small."""
 
 from __future__ import annotations
 
@@ -35,11 +17,34 @@ AT_BOUNDARY = 0.99
 
 @dataclass(frozen=True)
 class AdaptiveRadius:
-    """δ ← grow·δ when the signal exceeds ``high``, shrink·δ when it is below ``low``.
+    """Grow δ after loops whose signal exceeds ``high``, shrink it after those below ``low``.
 
-    The ratio grows δ only after a step to the boundary of the ball. ``bounds`` limit δ relative to
-    what lr and radius make it. The thresholds and factors default to the customary 1/4, 3/4, 1/2
-    and 2.
+    ``"ratio"`` is actual over predicted decrease on one minibatch,
+    (F(ω_t) − F(ω_t + Δ_K)) / (m(0) − m(Δ_K)), as trust-region methods have it (Conn, Gould and
+    Toint, Trust-Region Methods, 2000, section 6.1; Nocedal and Wright, Numerical Optimization,
+    2006, algorithm 4.1). The model m is linear for Frank-Wolfe and projected gradients, quadratic
+    for :class:`TrustRegion`. As there, δ grows only where the step reached the boundary of its ball
+    (of any one, where a radius has several): a ball that did not bind tells nothing about a larger
+    one. Unlike there, no step is refused: one that raises F shrinks the ball, but is taken. And
+    what is judged is Δ_K, not the step that an outer optimizer such as Adam makes of it. Needs
+    ``step(closure)``; costs one more evaluation per loop and, where m is linear, a buffer for the
+    first gradient.
+
+    ``"agreement"`` (ours) is ‖Δ_K‖/δ, rescaled so that 0 is what random vertices give (1/√K for
+    γ_k = 1/k) and 1 is K equal ones. Free, and works with a fresh minibatch per inner step. Needs
+    ``norm=2``, Frank-Wolfe steps and K > 1: in a ball with corners (p = 1, ∞, nuclear) random
+    vertices agree as well as equal ones.
+
+    Args:
+        signal: ``"agreement"`` or ``"ratio"``.
+        low: δ ← shrink·δ below it, or where the signal is NaN.
+        high: δ ← grow·δ above it. 1/4 and 3/4 are the customary pair.
+        shrink: between 0 and 1.
+        grow: above 1.
+        bounds: least and largest δ, relative to what lr and radius make it.
+
+    Raises:
+        ConfigError: an unknown signal, ``low`` not below ``high``, a factor or bounds out of range.
 
     >>> rule = AdaptiveRadius("ratio")
     >>> rule.update(1.0, 0.9), rule.update(1.0, 0.5), rule.update(1.0, -3.0)

@@ -1,9 +1,4 @@
-"""The trust-region inner solver: Steihaug's truncated conjugate gradients in a Euclidean ball.
-
-It minimises the quadratic model m(s) = ⟨g, s⟩ + ½ ⟨s, H s⟩ of the closure's loss over ‖s‖_2 ≤ δ
-(Steihaug, SIAM J. Numer. Anal. 20(3), 1983; Nocedal and Wright, Numerical Optimization, 2006,
-algorithm 7.2). K bounds the conjugate-gradient steps, one Hessian product each.
-"""
+"""The trust-region inner solver: Steihaug's truncated conjugate gradients in a Euclidean ball."""
 
 from __future__ import annotations
 
@@ -26,7 +21,12 @@ HESSIANS = ("auto", "double-backward", "finite-differences")
 
 @dataclass(frozen=True)
 class TrustRegion:
-    """Options of the trust-region solver.
+    """Options of the trust-region solver, Steihaug's truncated conjugate gradients.
+
+    It minimises the quadratic model m(s) = ⟨g, s⟩ + ½ ⟨s, H s⟩ of the closure's loss over
+    ‖s‖_2 ≤ δ (Steihaug, SIAM J. Numer. Anal. 20(3), 1983; Nocedal and Wright, Numerical
+    Optimization, 2006, algorithm 7.2). K bounds the conjugate-gradient steps, one Hessian product
+    each.
 
     Args:
         tolerance: stop when the model's gradient has shrunk by this factor.
