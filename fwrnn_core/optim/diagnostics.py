@@ -3,46 +3,106 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fwrnn_core.optim import distributed, inner
-from fwrnn_core.optim.adaptive import AT_BOUNDARY, beyond_chance, chance
+from fwrnn_core.optim.adaptive import AT_BOUNDARY, AdaptiveRadius, beyond_chance, chance
 from fwrnn_core.optim.options import radius
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
 
-Groups = Sequence[Mapping[str, Any]]
 
+class Reports(Optimizer):
+    """The part of :class:`FrankWolfe` that only reads: how far the loop is, what the last one did.
 
-def agreement(groups: Groups, state: inner.State, scope: str) -> Tensor:
-    """‖Δ_K‖/δ of every ball; see :meth:`FrankWolfe.agreement`."""
-    found = _per_ball(groups, state, scope, "agreement", math.nan)
-    return torch.tensor(found, dtype=torch.float64, device="cpu")  # whatever the default device
+    What a minibatch's gap is worth stands in ``tracking``."""
 
+    scope: str
+    track: frozenset[str]
+    adaptive: AdaptiveRadius | None
+    updates: int
+    skipped: int
 
-def summary(opt: FrankWolfe) -> dict[str, Any]:
-    """See :meth:`FrankWolfe.diagnostics`; what a minibatch's gap is worth, in ``tracking``."""
-    groups, state = opt.param_groups, opt.state
-    found: dict[str, Any] = {
-        "updates": opt.updates,
-        "skipped": opt.skipped,
-        "inner_step": opt.inner_step,
-        "radius": [radius(group) for group in groups],
-        "loop_radius": [group["loop_radius"] for group in groups],
-        "agreement": _per_ball(groups, state, opt.scope, "agreement", math.nan),
-    }
-    if "gap" in opt.track:
-        found["gap"] = _per_ball(groups, state, opt.scope, "gap", [])
-    if "angle" in opt.track:
-        found["angle"] = _per_ball(groups, state, opt.scope, "angle", math.nan)
-    if opt.adaptive is not None:
-        found["signal"] = [group["signal"] for group in groups]
-    return found
+    @property
+    def inner_step(self) -> int:
+        """Inner steps done since the last outer update, 0 … K − 1 (the largest of the groups)."""
+        return max(group["inner_step"] for group in self.param_groups)
+
+    def agreement(self) -> Tensor:
+        """‖Δ_K‖/δ of the last completed loop: one float64 entry per ball, in parameter order.
+
+        1 when all K vertices are the same; NaN for a tensor that took no part yet. For p = 2 random
+        vertices give about 1/√K where γ_k = 1/k (0.447 at K = 5; for 2/(k+1) 0.494), and with n
+        workers 1/√n of that; in balls with corners (p = 1, ∞) up to 1: not to be compared between
+        norms. With ``scope="global"`` there is one ball, hence one entry.
+
+        Two gradients at a right angle:
+
+        >>> from fwrnn_core import FrankWolfe
+        >>> w = torch.nn.Parameter(torch.zeros(2))
+        >>> opt = FrankWolfe([w], inner_steps=2)
+        >>> for gradient in torch.eye(2):
+        ...     w.grad = gradient
+        ...     opt.step()
+        >>> opt.agreement()
+        tensor([0.7071], dtype=torch.float64)
+        """
+        found = self._per_ball("agreement", math.nan)
+        return torch.tensor(found, dtype=torch.float64, device="cpu")  # whatever the default device
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What the last completed loop did, as plain numbers and lists.
+
+        ``updates``, ``skipped`` and ``inner_step`` are counts; ``radius`` is the δ that the
+        next loop of each group will have, ``loop_radius`` that of its last one; ``agreement`` is
+        :meth:`agreement`. With ``track``: ``gap``, per ball the Frank-Wolfe gap
+        ⟨Δ_{k−1}, ∇⟩ + δ‖∇‖_q of the K gradients as used (units of the loss; a minibatch's is on
+        average too large, by Jensen), and ``angle``, per ball the degrees between Δ_K and the first
+        negative gradient. With an adaptive radius: ``signal``, what it last reacted to.
+
+        >>> from fwrnn_core import FrankWolfe
+        >>> w = torch.nn.Parameter(torch.zeros(2))
+        >>> opt = FrankWolfe([w], lr=0.5, inner_steps=2, track=["gap", "angle"])
+        >>> for gradient in torch.eye(2):
+        ...     w.grad = gradient
+        ...     opt.step()
+        >>> found = opt.diagnostics()
+        >>> found["updates"], found["loop_radius"], found["gap"]
+        (1, [0.5], [[0.5, 0.5]])
+        >>> [round(angle, 3) for angle in found["angle"]]
+        [45.0]
+        """
+        found: dict[str, Any] = {
+            "updates": self.updates,
+            "skipped": self.skipped,
+            "inner_step": self.inner_step,
+            "radius": [radius(group) for group in self.param_groups],
+            "loop_radius": [group["loop_radius"] for group in self.param_groups],
+            "agreement": self._per_ball("agreement", math.nan),
+        }
+        if "gap" in self.track:
+            found["gap"] = self._per_ball("gap", [])
+        if "angle" in self.track:
+            found["angle"] = self._per_ball("angle", math.nan)
+        if self.adaptive is not None:
+            found["signal"] = [group["signal"] for group in self.param_groups]
+        return found
+
+    def _per_ball(self, key: str, missing: Any) -> list[Any]:
+        """One entry per ball, kept by the ball's first parameter."""
+        state, every = self.state, [p for group in self.param_groups for p in group["params"]]
+        found = [state[p].get(key, missing) if p in state else missing for p in every]
+        if self.scope == "tensor":
+            return found
+        return next(
+            ([x] for x, p in zip(found, every, strict=True) if key in state.get(p, {})), [missing]
+        )
 
 
 def adapt(opt: FrankWolfe, loop: Sequence[inner.Part]) -> None:
@@ -65,14 +125,3 @@ def adapt(opt: FrankWolfe, loop: Sequence[inner.Part]) -> None:
         scale = part.group["radius_scale"]
         part.group["signal"] = value
         part.group["radius_scale"] = rule.update(scale, value, at_boundary=at_boundary)
-
-
-def _per_ball(groups: Groups, state: inner.State, scope: str, key: str, missing: Any) -> list[Any]:
-    """One entry per ball, kept by the ball's first parameter."""
-    every = [p for group in groups for p in group["params"]]
-    found = [state[p].get(key, missing) if p in state else missing for p in every]
-    if scope == "tensor":
-        return found
-    return next(
-        ([x] for x, p in zip(found, every, strict=True) if key in state.get(p, {})), [missing]
-    )

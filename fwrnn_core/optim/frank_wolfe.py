@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, overload
 
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 from fwrnn_core.errors import ConfigError
@@ -43,7 +42,7 @@ _COPIED = (
 )  # fmt: skip
 
 
-class FrankWolfe(Optimizer):
+class FrankWolfe(diagnostics.Reports):
     """Walk K Frank-Wolfe steps in a ball around the weights, then feed the walk to an optimizer.
 
     Algorithm 1 of Yue, Li, Saligrama and Zhang (2020): around ω_t, for k = 1 … K,
@@ -208,33 +207,6 @@ class FrankWolfe(Optimizer):
     def outer(self) -> Optimizer | None:
         """The outer optimizer, for its own hooks and state; ``None`` for the plain update."""
         return self._outer.optimizer if self._outer is not None else None
-
-    @property
-    def inner_step(self) -> int:
-        """Inner steps done since the last outer update, 0 … K − 1 (the largest of the groups)."""
-        return max(group["inner_step"] for group in self.param_groups)
-
-    def agreement(self) -> Tensor:
-        """‖Δ_K‖/δ of the last completed loop: one float64 entry per ball, in parameter order.
-
-        1 when all K vertices are the same; NaN for a tensor that took no part yet. For p = 2 random
-        vertices give about 1/√K where γ_k = 1/k (0.447 at K = 5; for 2/(k+1) 0.494), and with n
-        workers 1/√n of that; in balls with corners (p = 1, ∞) up to 1: not to be compared between
-        norms. With ``scope="global"`` there is one ball, hence one entry.
-        """
-        return diagnostics.agreement(self.param_groups, self.state, self.scope)
-
-    def diagnostics(self) -> dict[str, Any]:
-        """What the last completed loop did, as plain numbers and lists.
-
-        ``updates``, ``skipped`` and ``inner_step`` are counts; ``radius`` is the δ that the
-        next loop of each group will have, ``loop_radius`` that of its last one; ``agreement`` is
-        :meth:`agreement`. With ``track``: ``gap``, per ball the Frank-Wolfe gap
-        ⟨Δ_{k−1}, ∇⟩ + δ‖∇‖_q of the K gradients as used (units of the loss; a minibatch's is on
-        average too large, by Jensen), and ``angle``, per ball the degrees between Δ_K and the first
-        negative gradient. With an adaptive radius: ``signal``, what it last reacted to.
-        """
-        return diagnostics.summary(self)
 
     @contextmanager
     def anchored(self) -> Iterator[None]:
