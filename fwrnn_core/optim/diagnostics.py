@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fwrnn_core.optim import distributed, inner
+from fwrnn_core.optim import distributed, inner, options
 from fwrnn_core.optim.adaptive import AT_BOUNDARY, AdaptiveRadius, beyond_chance, chance
-from fwrnn_core.optim.options import radius
+from fwrnn_core.optim.solvers import ProjectedGradient, VertexSteps
+from fwrnn_core.optim.trust_region import TrustRegion
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
@@ -24,6 +25,7 @@ class Reports(Optimizer):
     What a minibatch's gap is worth stands in ``tracking``."""
 
     scope: str
+    solver: VertexSteps | ProjectedGradient | TrustRegion
     track: frozenset[str]
     adaptive: AdaptiveRadius | None
     updates: int
@@ -33,6 +35,11 @@ class Reports(Optimizer):
     def inner_step(self) -> int:
         """Inner steps done since the last outer update, 0 … K − 1 (the largest of the groups)."""
         return max(group["inner_step"] for group in self.param_groups)
+
+    @property
+    def needs_closure(self) -> bool:
+        """Whether the solver or radius rule compares losses on one minibatch."""
+        return inner.by_ratio(self.adaptive) or isinstance(self.solver, TrustRegion)
 
     def agreement(self) -> Tensor:
         """‖Δ_K‖/δ of the last completed loop: one float64 entry per ball, in parameter order.
@@ -82,7 +89,7 @@ class Reports(Optimizer):
             "updates": self.updates,
             "skipped": self.skipped,
             "inner_step": self.inner_step,
-            "radius": [radius(group) for group in self.param_groups],
+            "radius": [options.radius(group) for group in self.param_groups],
             "loop_radius": [group["loop_radius"] for group in self.param_groups],
             "agreement": self._per_ball("agreement", math.nan),
         }

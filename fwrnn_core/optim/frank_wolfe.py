@@ -71,6 +71,7 @@ class FrankWolfe(diagnostics.Reports):
             ω ← ω + Δ_K.
         gradient_momentum: β of the running mean β·d + (1 − β)·g that replaces the gradient within
             one inner loop (stochastic Frank-Wolfe with averaging, Mokhtari et al. 2020); 0 is off.
+            d starts as a parameter's first gradient of the loop, be it in mid-loop.
         maximize: ascend instead of descend.
         solver: ``"frank-wolfe"``, ``"projected-gradient"``, ``"trust-region"``, or an instance of
             :class:`ProjectedGradient` or :class:`TrustRegion` with its options. The trust region
@@ -79,7 +80,8 @@ class FrankWolfe(diagnostics.Reports):
             Frank-Wolfe's alone.
         adaptive: ``None``, ``"agreement"``, ``"ratio"`` or an :class:`AdaptiveRadius`.
         track: extra diagnostics, any of ``"gap"`` (Frank-Wolfe gap of every inner step; one inner
-            product) and ``"angle"`` (between Δ_K and the first negative gradient; one buffer).
+            product; the trust region has none) and ``"angle"`` (between Δ_K and the first negative
+            gradient; one buffer).
         nonfinite: what a NaN or infinite gradient does. ``"raise"``: :class:`NonFiniteGradient`,
             with weights and state untouched. ``"skip"``: the minibatch is dropped and counted in
             :attr:`skipped`, and the loop waits for the next one. Under a GradScaler it is always
@@ -106,8 +108,7 @@ class FrankWolfe(diagnostics.Reports):
     0.9
     """
 
-    # GradScaler then hands over its verdict instead of leaving step() out, so that skipped inner
-    # steps can be counted.
+    # GradScaler then hands over its verdict instead of leaving step() out: skips can be counted.
     _step_supports_amp_scaling = True
 
     def __init__(
@@ -141,11 +142,9 @@ class FrankWolfe(diagnostics.Reports):
         self.nonfinite = nonfinite
         self.solver = make_solver(solver, step_size)
         self.step_size: StepSize = getattr(self.solver, "step_size", step_size)
-        self.adaptive = make_adaptive(adaptive)
-        self.track: frozenset[str] = frozenset(tracked)
-        self.process_group: distributed.Group | None = (
-            None  # until all groups are there: they are shared in one go
-        )
+        self.adaptive, self.track = make_adaptive(adaptive), frozenset(tracked)
+        # Until all groups are there, which are shared in one go.
+        self.process_group: distributed.Group | None = None
         #: Minibatches dropped for non-finite gradients, and outer updates made.
         self.skipped = self.updates = 0
         self._ratio = math.nan
@@ -175,6 +174,12 @@ class FrankWolfe(diagnostics.Reports):
 
         Raises:
             ConfigError: as at construction.
+
+        >>> w, v = (torch.nn.Parameter(torch.zeros(2)) for _ in range(2))
+        >>> opt = FrankWolfe([w], lr=0.5)
+        >>> opt.add_param_group({"params": [v], "radius": 0.1})
+        >>> opt.diagnostics()["radius"]
+        [0.5, 0.1]
         """
         options.check_once(param_group)
         super().add_param_group(param_group)
@@ -212,9 +217,20 @@ class FrankWolfe(diagnostics.Reports):
     def anchored(self) -> Iterator[None]:
         """Put ω_t in place of ω_t + Δ_k, to evaluate or save the model; undone on leaving.
 
-        Outside an inner loop (:attr:`inner_step` = 0) the weights are ω_t already. Changes made to
-        the weights inside are lost on leaving, and :meth:`step` raises ``RuntimeError``. Changes
-        made before, since the last step of a loop, are not seen inside: a ``UserWarning`` says so.
+        Outside a loop (:attr:`inner_step` = 0) the weights are ω_t already. Changes made to them
+        inside are lost on leaving. Changes made before, since the last step of a loop, are not seen
+        inside: a ``UserWarning`` says so.
+
+        Raises:
+            RuntimeError: :meth:`step` or :meth:`restart` inside the block.
+
+        >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+        >>> opt = FrankWolfe([w], lr=0.5, inner_steps=2)
+        >>> w.square().sum().backward()
+        >>> opt.step()
+        >>> with opt.anchored():
+        ...     w.tolist()
+        [3.0, 4.0]
         """
         if self._inside_anchored:
             yield
@@ -245,11 +261,6 @@ class FrankWolfe(diagnostics.Reports):
             inner.forget(group, self.state)
         self._watch.clear()
 
-    @property
-    def needs_closure(self) -> bool:
-        """Whether the solver or radius rule compares losses on one minibatch."""
-        return inner.by_ratio(self.adaptive) or isinstance(self.solver, TrustRegion)
-
     def __repr__(self) -> str:
         return options.describe(self)
 
@@ -276,6 +287,17 @@ class FrankWolfe(diagnostics.Reports):
             ConfigError: a sparse gradient; none where :attr:`needs_closure`; one over unequal K.
             WorkerLost: another worker of the process group is gone.
             RuntimeError: inside :meth:`anchored`; a closure in mid-loop or with a GradScaler.
+
+        >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+        >>> opt = FrankWolfe([w], lr=0.5, inner_steps=2, outer=None)
+        >>> def closure():
+        ...     opt.zero_grad()
+        ...     loss = w.square().sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> opt.step(closure).item(), w
+        (25.0, Parameter containing:
+        tensor([2.7000, 3.6000], requires_grad=True))
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
@@ -326,6 +348,14 @@ class FrankWolfe(diagnostics.Reports):
 
         Beside torch's ``state`` and ``param_groups``: ``"outer"``, the outer optimizer's own
         ``state_dict``, and ``"frank_wolfe"``, counters and what must match on loading.
+
+        >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+        >>> opt, twin = (FrankWolfe([w], lr=0.5, inner_steps=2) for _ in range(2))
+        >>> w.square().sum().backward()
+        >>> opt.step()
+        >>> twin.load_state_dict(opt.state_dict())
+        >>> twin.inner_step
+        1
         """
         own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
         outer = self.outer.state_dict() if self.outer is not None else None
@@ -359,9 +389,7 @@ class FrankWolfe(diagnostics.Reports):
 
     def __getstate__(self) -> dict[str, Any]:
         if self.process_group is not None:
-            raise ConfigError(
-                "with a process_group there is no copy or pickle: save state_dict() instead"
-            )
+            raise ConfigError("no copy or pickle with a process_group: save state_dict() instead")
         # torch keeps hooks and wrapped methods out of copies; so do we, and add what is ours.
         return {**super().__getstate__(), **{k: v for k, v in vars(self).items() if k in _COPIED}}
 

@@ -345,6 +345,19 @@ def test_gradient_momentum_is_the_running_mean_within_a_loop() -> None:
         assert torch.allclose(w.detach() - start, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_gradient_momentum_starts_with_a_parameter_s_first_gradient(dtype: torch.dtype) -> None:
+    """Not with zeros, where that comes in mid-loop; and a minibatch without one is left out."""
+    early, late = (nn.Parameter(torch.zeros(2, dtype=dtype)) for _ in range(2))
+    opt = FrankWolfe([early, late], radius=1.0, inner_steps=4, gradient_momentum=0.75, outer=None)
+    first, second = torch.tensor([1.0, 0.0]).to(dtype), torch.tensor([0.0, 8.0]).to(dtype)
+    for g in (None, first, None, second):
+        early.grad, late.grad = first.clone(), None if g is None else g.clone()
+        opt.step()
+    expected = (lmo(first) + lmo(0.75 * first + 0.25 * second)) / 4
+    torch.testing.assert_close(late.detach(), expected)
+
+
 def test_agreement_of_aligned_and_of_orthogonal_vertices() -> None:
     same, turning = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))
     opt = FrankWolfe([same, turning], inner_steps=4)
