@@ -134,7 +134,7 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
             if part.idle:
                 solver.rest([state[p]["direction"] for p in part.idle], k)
     tracking.before(loop, state, rules)
-    _turn(loop, rules, solver)
+    _turn(loop, state, rules, solver)
     scale = solver.mix(k).scale
     for part in loop:
         if max(k, part.group["inner_steps"]) > 1:
@@ -197,7 +197,7 @@ def _average(part: Part) -> None:
     part.sizes = walk.lengths(part.grads)
 
 
-def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
+def _turn(loop: Sequence[Part], state: State, rules: Rules, solver: Solver) -> None:
     """R_{k−1} → R_k for every ball."""
     group = loop[0].group
     euclidean = group["norm"] == 2  # groups of one loop share it
@@ -209,6 +209,13 @@ def _turn(loop: Sequence[Part], rules: Rules, solver: Solver) -> None:
             together.directions += part.directions
             together.sizes.values.extend(part.sizes.values)
         if together.own:
+            if not isinstance(solver, VertexSteps):
+                # A vertex shrinks what rests (Solver.rest) by as much as the others may grow; a
+                # projection has to see all of Δ_{k−1}.
+                idle = [state[p]["direction"] for part in loop for p in part.idle]
+                together.directions += idle
+                together.grads += [torch.zeros_like(r) for r in idle]
+                together.sizes.values.extend([0.0] * len(idle))
             _turn_ball(ball_for(group["norm"], 1), together, rules, solver)
         return
     for part in loop:
