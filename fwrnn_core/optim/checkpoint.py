@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fwrnn_core.errors import ConfigError
 
 VERSION = 1
+#: Options by which groups of equal shapes are told apart: an order is seen through them.
+TELLING = ("norm", "inner_steps", "maximize", "gradient_momentum")
 
 
 def signature(groups: Sequence[Mapping[str, Any]], **settings: str) -> dict[str, Any]:
@@ -45,13 +48,21 @@ def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequen
                 f"parameter group {i} has shapes {ours}, the state was saved with {theirs}: build "
                 "the optimizer with the same parameters in the same order"
             )
-    for i, (theirs, ours) in enumerate(zip(state_dict["param_groups"], groups, strict=True)):
+    pairs = list(zip(state_dict["param_groups"], groups, strict=True))
+    for i, (theirs, ours) in enumerate(pairs):
         names = theirs.get("param_names"), ours.get("param_names")
         if None not in names and names[0] != names[1]:
             raise ConfigError(
                 f"parameter group {i} holds {names[1]}, the state was saved with {names[0]}"
             )
-    if any(group["inner_step"] for group in state_dict["param_groups"]):
+    _check_order(saved["shapes"], pairs)
+    for i, (theirs, ours) in enumerate(pairs):
+        if theirs["inner_step"] and theirs["norm"] != ours["norm"]:
+            raise ConfigError(
+                f"parameter group {i} stands in the middle of an inner loop with norm = "
+                f"{theirs['norm']!r}, this optimizer has {ours['norm']!r}"
+            )
+    if any(theirs["inner_step"] for theirs, _ in pairs):
         for key, value in mine.items():
             # An older version did not save all of them.
             if key != "shapes" and saved.get(key, value) != value:
@@ -59,3 +70,19 @@ def check(state_dict: Mapping[str, Any], mine: Mapping[str, Any], groups: Sequen
                     f"the state stands in the middle of an inner loop with {key} = "
                     f"{saved[key]!r}, this optimizer has {value!r}"
                 )
+
+
+def _check_order(shapes: Sequence[Any], pairs: Sequence[tuple[Any, Any]]) -> None:
+    """Refuse groups that are the saved ones in another order: each would take over the walk, the
+    moments and the options of another. One deliberate change of an option is no permutation."""
+    if all(theirs.get("param_names") and ours.get("param_names") for theirs, ours in pairs):
+        return  # equal names in equal places: these are the same groups
+    theirs, ours = (
+        [(str(s), *map(group.get, TELLING)) for s, group in zip(shapes, groups, strict=True)]
+        for groups in zip(*pairs, strict=True)
+    )
+    if theirs != ours and Counter(theirs) == Counter(ours):
+        raise ConfigError(
+            f"the parameter groups are those of the state in another order (by shapes, "
+            f"{', '.join(TELLING)}): build the optimizer with the same groups in the same order"
+        )

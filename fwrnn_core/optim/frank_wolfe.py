@@ -364,12 +364,12 @@ class FrankWolfe(diagnostics.Reports):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a :meth:`state_dict`, also of the middle of a loop, without rounding.
 
-        As in torch, tensors are cast to the dtype and device of their parameter.
+        As in torch, tensors are cast to the dtype and device of their parameter. Another order is
+        seen through shapes, options and names only: construct from ``named_parameters()``.
 
         Raises:
-            ConfigError: the dictionary is of another optimizer or version, its parameters have
-                other shapes, names or another order, or it stands in the middle of a loop with
-                other settings. Nothing is changed then.
+            ConfigError: the state of another optimizer or version, of other shapes, names or order,
+                or in the middle of a loop with other settings. Nothing is changed then.
         """
         checkpoint.check(state_dict, self._settings(), self.param_groups)
         # Copies: a live state_dict shares its tensors with the optimizer that it came from.

@@ -211,6 +211,49 @@ def test_between_loops_the_trajectory_may_change() -> None:
     assert other.updates == 2
 
 
+@pytest.mark.parametrize("done", [0, 1])
+def test_groups_in_another_order_are_seen_through_their_options(done: int) -> None:
+    def two(first: dict[str, Any], second: dict[str, Any]) -> FrankWolfe:
+        a, b = (nn.Parameter(torch.ones(2)) for _ in range(2))
+        opt = FrankWolfe([{"params": [a], **first}, {"params": [b], **second}], inner_steps=3)
+        for _ in range(done):
+            a.grad, b.grad = torch.ones(2), torch.ones(2)
+            opt.step()
+        return opt
+
+    differences: list[Any] = [
+        ({"norm": math.inf, "inner_steps": 2}, {"norm": 1}),
+        ({"inner_steps": 2}, {}),
+        ({}, {"maximize": True}),
+        ({"gradient_momentum": 0.5}, {}),
+    ]
+    for a, b in differences:
+        saved = two(a, b).state_dict()
+        two(a, b).load_state_dict(saved)
+        swapped = two(b, a)
+        before = repr(swapped.state_dict())
+        with pytest.raises(ConfigError, match="those of the state in another order"):
+            swapped.load_state_dict(saved)
+        assert repr(swapped.state_dict()) == before
+    # Other values are no other order, and those of the state are taken over.
+    other = two({"inner_steps": 2}, {"inner_steps": 4})
+    other.load_state_dict(two({"inner_steps": 2}, {}).state_dict())
+    assert [group["inner_steps"] for group in other.param_groups] == [2, 3]
+
+
+def test_another_norm_is_refused_in_mid_loop_only() -> None:
+    model, opt = make(inner_steps=4)
+    for done, start in ((4, 0), (6, 4)):
+        train(model, opt, start, done)
+        _, other = make(inner_steps=4, norm=math.inf)
+        if done == 4:
+            other.load_state_dict(opt.state_dict())
+            assert other.param_groups[0]["norm"] == 2
+        else:
+            with pytest.raises(ConfigError, match=r"group 0 .* norm = 2, this optimizer has inf"):
+                other.load_state_dict(opt.state_dict())
+
+
 def test_names_protect_parameters_of_equal_shape() -> None:
     def named(*names: str) -> FrankWolfe:
         return FrankWolfe([(name, nn.Parameter(torch.ones(2))) for name in names])
