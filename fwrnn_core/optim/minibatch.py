@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fwrnn_core.optim import gradients, inner, options
+from fwrnn_core.optim import gradients, inner, options, schedule
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
@@ -19,8 +19,11 @@ def advance(opt: FrankWolfe) -> list[inner.Loop] | None:
         ConfigError: an option out of range, set since construction; a sparse gradient.
     """
     for group in opt.param_groups:
-        if not group["inner_step"]:
-            options.check_start(group)
+        k = group["inner_step"] + 1
+        if k == 1:
+            options.check_start(group, opt.step_size)
+        elif callable(opt.step_size):  # K may have been raised since the loop began
+            schedule.check_step_size(opt.step_size, k, first=k)
     parts = [gradients.collect(g, getattr(opt, "grad_scale", None)) for g in opt.param_groups]
     alone = len(parts) == 1 and opt.process_group is None and not hasattr(opt, "found_inf")
     if alone and opt._walker.repeat(parts[0], opt.state, opt._rules):

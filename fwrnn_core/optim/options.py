@@ -82,13 +82,15 @@ def make_plain(group: MutableMapping[str, Any]) -> None:
             group[key] = float(value)
 
 
-def check_start(group: Mapping[str, Any]) -> None:
+def check_start(group: Mapping[str, Any], step_size: StepSize) -> None:
     """The same before a loop begins, of what users and schedulers have set since. A learning
     rate of 0 is fine here: schedulers start or end with it."""
     steps = group["inner_steps"]
     if not steps >= 1:
         raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
     check_norm(group["norm"])
+    if callable(step_size):  # K may have been raised; the named rules are good for every K
+        check_step_size(step_size, int(steps))
     lr, given = group["lr"], group["radius"]
     if not 0 <= as_number(lr) < math.inf:
         raise ConfigError(f"lr = {lr!r}: give a finite number >= 0")

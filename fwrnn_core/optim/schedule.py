@@ -41,8 +41,8 @@ def rule(step_size: StepSize) -> Callable[[int], float]:
     return NAMED[step_size]
 
 
-def check_step_size(step_size: StepSize, inner_steps: int) -> None:
-    """Raise :class:`ConfigError` unless γ_1 = 1 and 0 ≤ γ_k ≤ 1 for every k ≤ K.
+def check_step_size(step_size: StepSize, inner_steps: int, first: int = 1) -> None:
+    """Raise :class:`ConfigError` unless γ_1 = 1 and 0 ≤ γ_k ≤ 1 for every k from ``first`` to K.
 
     Outside [0, 1] Δ_k is no convex combination of points of the ball and may leave it. A γ_1 < 1
     would keep it inside, as Δ_0 = 0 is one of them, but with some weight on the centre: equal
@@ -50,7 +50,7 @@ def check_step_size(step_size: StepSize, inner_steps: int) -> None:
     gradient step, and the bounds would depend on where the loop began.
     """
     gamma = rule(step_size)
-    for k in range(1, inner_steps + 1):
+    for k in range(first, inner_steps + 1):
         value = as_number(gamma(k))
         if not 0 <= value <= 1 or (k == 1 and value != 1):
             need = "1 at k = 1" if k == 1 else "a number within [0, 1]"

@@ -40,7 +40,7 @@ def common_steps(opt: FrankWolfe) -> int:
             "it with step() after backward()"
         )
     for group in groups:
-        check_start(group)
+        check_start(group, opt.step_size)
     counts = {int(group["inner_steps"]) for group in groups}
     if len(counts) > 1:
         raise ConfigError(f"step(closure) needs one K for all groups, got {sorted(counts)}")

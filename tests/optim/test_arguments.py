@@ -190,6 +190,36 @@ def test_what_is_set_later_is_checked_before_the_next_loop(
     assert opt.inner_step == 1
 
 
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("done", [0, 1, 2])
+@pytest.mark.parametrize("by_closure", [False, True])
+def test_a_step_size_is_checked_for_steps_that_come_with_a_larger_k(
+    by_closure: bool, done: int, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """γ_3 = 1.5 would lead out of the ball: before the loop, or in its middle, nothing moves."""
+    if by_closure and done == 1:
+        pytest.skip("a closure runs a whole loop")
+    monkeypatch.setenv("FWRNN_BACKEND", backend)
+    w = weight()
+    opt = FrankWolfe([w], radius=1.0, inner_steps=2, step_size=lambda k: 1.5 if k > 2 else 1 / k)
+    w.grad = torch.ones(2)
+    for _ in range(done):
+        opt.step()
+    opt.param_groups[0]["inner_steps"] = 4
+    if done == 1:
+        opt.step()  # γ_2 is fine
+    held, stood = w.tolist(), opt.inner_step
+    message = refused(lambda: opt.step(lambda: 0.0) if by_closure else opt.step())
+    assert message == "step_size(3) = 1.5: must be a number within [0, 1]"
+    assert w.tolist() == held
+    assert opt.inner_step == stood
+    opt.param_groups[0]["inner_steps"] = 2
+    opt.restart()
+    opt.step()
+    opt.step()
+    assert opt.updates == 1 + (done == 2)
+
+
 def test_a_schedule_may_begin_at_a_rate_of_zero() -> None:
     opt = FrankWolfe([weight()], lr=0.1, inner_steps=2)
     torch.optim.lr_scheduler.LambdaLR(opt, lambda epoch: min(1.0, epoch / 4))
