@@ -23,6 +23,7 @@ from fwrnn_core.optim.schedule import Mix, StepSize, mix
 from fwrnn_core.optim.trust_region import TrustRegion
 
 NAMES = ("frank-wolfe", "projected-gradient", "trust-region")
+DEFAULT: StepSize = "1/k"
 
 
 class Solver(Protocol):
@@ -50,7 +51,7 @@ class Solver(Protocol):
 class VertexSteps:
     """Frank-Wolfe: R_k makes Δ_k = (1 − γ_k) Δ_{k−1} + γ_k s_k, with s_k from the LMO."""
 
-    step_size: StepSize = "1/k"
+    step_size: StepSize = DEFAULT
 
     def mix(self, k: int) -> Mix:
         return mix(self.step_size, k)
@@ -133,11 +134,21 @@ class ProjectedGradient:
 def make_solver(
     solver: str | VertexSteps | ProjectedGradient | TrustRegion, step_size: StepSize
 ) -> VertexSteps | ProjectedGradient | TrustRegion:
-    """The solver that a name stands for with its defaults, or the one given."""
+    """The solver that a name stands for with its defaults, or the one given.
+
+    Raises:
+        ConfigError: an unknown name; a step size that the solver would not take.
+    """
     if isinstance(solver, VertexSteps | ProjectedGradient | TrustRegion):
-        return solver
-    if solver not in NAMES:
+        made = solver
+    elif solver not in NAMES:
         raise unknown("solver", solver, NAMES)
-    if solver == "frank-wolfe":
-        return VertexSteps(step_size)
-    return ProjectedGradient() if solver == "projected-gradient" else TrustRegion()
+    elif solver == "frank-wolfe":
+        made = VertexSteps(step_size)
+    else:
+        made = ProjectedGradient() if solver == "projected-gradient" else TrustRegion()
+    if step_size not in (DEFAULT, getattr(made, "step_size", DEFAULT)):
+        raise ConfigError(
+            f"step_size = {step_size!r} is of solver='frank-wolfe'; {made!r} would not take it"
+        )
+    return made

@@ -220,3 +220,8 @@ def check(
         raise ConfigError(
             "solver='trust-region' works in one Euclidean ball: give scope='global' and norm=2"
         )
+    if any(group["gradient_momentum"] for group in groups):
+        raise ConfigError(
+            "gradient_momentum is the mean over the gradients of a loop, and solver='trust-region' "
+            "takes one"
+        )

@@ -61,7 +61,7 @@ def test_the_paper_trajectory_never_leaves_the_ball(
         inner_steps=inner_steps,
         norm=norm,
         scope=scope,
-        step_size=step_size,
+        step_size=step_size if solver == "frank-wolfe" else "1/k",
         solver=solver,
         gradient_momentum=momentum,
         outer=None,

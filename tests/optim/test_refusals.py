@@ -29,6 +29,17 @@ from fwrnn_core.optim.solvers import VertexSteps
         ({"track": "gaps"}, "Did you mean 'gap'"),
         ({"track": None}, "track = None"),
         ({"track": "gap", "solver": "trust-region", "scope": "global"}, "has none"),
+        (
+            {"gradient_momentum": 0.5, "solver": "trust-region", "scope": "global"},
+            "gradient_momentum is the mean",
+        ),
+        *(
+            (
+                {"step_size": "2/(k+1)", "solver": solver, "scope": "global"},
+                "step_size = '2/(k+1)' is of solver='frank-wolfe'",
+            )
+            for solver in ("projected-gradient", TrustRegion(), VertexSteps(lambda k: 1 / k))
+        ),
         ({"step_size": [1, 0.5]}, "unknown step_size"),
         ({"step_size": lambda k: torch.ones(2)}, "step_size(1)"),
         ({"solver": VertexSteps(lambda k: 2.0)}, "step_size(1) = 2.0"),
