@@ -141,3 +141,46 @@ def test_deterministic_loop(scope: str, inner_steps: int) -> None:
         [w + d for w, d in zip(problem.start, displacement, strict=True)],
     )
     assert loss.item() == problem.loss(problem.start, 0).item()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_a_closure_is_k_steps_bit_for_bit(norm: Any, scope: Any, dtype: torch.dtype) -> None:
+    if scope == "global" and isinstance(norm, str):
+        pytest.skip("one ball around all is of a p-norm")
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(2)).to(dtype)
+    kinds: list[dict[str, Any]] = [
+        {"trajectory": trajectory, "step_size": step_size}
+        for trajectory in ("paper", "released")
+        for step_size in ("1/k", "2/(k+1)", STEP_SIZES["slow"])
+    ]
+    kinds.append({"gradient_momentum": 0.5})
+    if norm not in (1.5, 3):  # where a projection takes a bisection
+        kinds.append({"solver": "projected-gradient"})
+    for kind in kinds:
+        ends = []
+        for by_closure in (False, True):
+            torch.manual_seed(0)
+            model = torch.nn.Sequential(
+                torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)
+            ).to(dtype)
+            opt = FrankWolfe(
+                model.parameters(), lr=0.02, inner_steps=4, norm=norm, scope=scope, **kind
+            )
+
+            def closure(model: torch.nn.Module = model, opt: FrankWolfe = opt) -> Tensor:
+                opt.zero_grad()
+                loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+                loss.backward()
+                return loss
+
+            for _ in range(2):
+                if by_closure:
+                    opt.step(closure)
+                for _ in range(0 if by_closure else 4):
+                    closure()
+                    opt.step()
+            assert opt.updates == 2
+            ends.append([p.detach() for p in model.parameters()])
+        assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True)), kind

@@ -46,12 +46,13 @@ def worker(rank: int, folder: str) -> None:
         world_size=3,
         timeout=timedelta(seconds=60),
     )
-    pair = dist.new_group([0, 1])
-    results = {"walks of 3": local_walks(rank, dist.group.WORLD)}
+    pair, trio = dist.new_group([0, 1]), dist.group.WORLD
+    results = {"walks of 3": local_walks(rank, trio)}
     if rank < 2:
         results["walks of 2"] = local_walks(rank, pair)
-        for job in (ddp, skipping, steering, apart, joining, doubtful, different, dying):
+        for job in (ddp, skipping, steering, apart, joining, doubtful, different):
             results[job.__name__] = job(rank, pair)
+    results["dying"] = dying(rank, {3: trio, 2: pair} if rank < 2 else {3: trio})
     torch.save(results, f"{folder}/{rank}.pt")
     os._exit(0)  # with a dead peer the group cannot be taken down in an orderly way
 
@@ -280,25 +281,36 @@ def test_workers_with_other_settings_are_refused(outcomes: list[dict[str, Any]])
         assert "worker 1 built its optimizer differently" in outcome["different"]
 
 
-def dying(rank: int, group: Any) -> dict[str, Any]:
-    """Worker 1 is gone in the middle of the second loop, worker 0 waits for its walk."""
-    w = nn.Parameter(torch.zeros(2))
-    opt = FrankWolfe([w], inner_steps=2, process_group=group)
-    start = time.monotonic()
-    try:
-        for batch in range(4):
+def dying(rank: int, groups: dict[int, Any]) -> dict[int, dict[str, Any]]:
+    """Worker 1 is gone in the middle of the second loop, the others wait for its walk: in a group
+    of all three, and after that in the pair."""
+    walks = {}
+    for size, group in groups.items():
+        w = nn.Parameter(torch.zeros(2))
+        walks[size] = w, FrankWolfe([w], inner_steps=2, process_group=group)
+    for w, opt in walks.values():
+        for _ in range(3):
             w.grad = torch.ones(2)
-            if rank == 1 and batch == 3:
-                return {}
             opt.step()
-        outcome = "no error"
-    except WorkerLost as error:
-        outcome = str(error)
-    return {"outcome": outcome, "updates": opt.updates, "seconds": time.monotonic() - start}
+    if rank == 1:
+        return {}
+    results = {}
+    for size, (_, opt) in walks.items():
+        start, outcome = time.monotonic(), "no error"
+        try:
+            opt.step()
+        except WorkerLost as error:
+            outcome = str(error)
+        seconds = time.monotonic() - start
+        results[size] = {"outcome": outcome, "updates": opt.updates, "seconds": seconds}
+    return results
 
 
-def test_a_worker_that_dies_is_an_error_on_the_others(outcomes: list[dict[str, Any]]) -> None:
-    survivor = outcomes[0]["dying"]
+@pytest.mark.parametrize(("rank", "size"), [(0, 2), (0, 3), (2, 3)])
+def test_a_worker_that_dies_is_an_error_on_the_others(
+    rank: int, size: int, outcomes: list[dict[str, Any]]
+) -> None:
+    survivor = outcomes[rank]["dying"][size]
     assert "another worker has died" in survivor["outcome"]
     assert survivor["updates"] == 1
     assert survivor["seconds"] < 60

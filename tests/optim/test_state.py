@@ -276,6 +276,55 @@ def test_a_state_follows_its_parameters_to_another_dtype() -> None:
         assert torch.equal(twin.state[q]["direction"], opt.state[p]["direction"].double())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"norm": 3}, {"norm": "spectral"}, {"scope": "global"}, {"gradient_momentum": 0.9},
+        {"track": ["gap", "angle"]}, {"trajectory": "released"}, {"solver": "projected-gradient"},
+        {"adaptive": "agreement"},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "target", "apart"),
+    [
+        (torch.float32, torch.float64, 1e-5),
+        (torch.float64, torch.float32, 1e-5),
+        (torch.float32, torch.bfloat16, 3e-2),
+        (torch.bfloat16, torch.float32, 3e-2),
+    ],
+)
+def test_a_state_that_was_cast_goes_on_as_before(
+    source: torch.dtype, target: torch.dtype, apart: float, options: Any
+) -> None:
+    """From the middle of a loop over two more of its outer updates, rounding apart."""
+
+    def built(dtype: torch.dtype) -> tuple[nn.Module, FrankWolfe]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).to(dtype)
+        return model, FrankWolfe(model.parameters(), lr=0.01, inner_steps=4, **options)
+
+    def advance(model: nn.Module, opt: FrankWolfe, start: int, stop: int) -> None:
+        dtype = next(model.parameters()).dtype
+        for batch in range(start, stop):
+            x = torch.randn(8, 3, generator=torch.Generator().manual_seed(batch)).to(dtype)
+            opt.zero_grad()
+            model(x).square().mean().backward()
+            opt.step()
+
+    model, opt = built(source)
+    advance(model, opt, 0, 6)
+    other, twin = built(target)
+    other.load_state_dict(model.state_dict())
+    twin.load_state_dict(opt.state_dict())
+    held = [x for own in twin.state.values() for x in own.values() if torch.is_tensor(x)]
+    assert {x.dtype for x in held} == {target}
+    advance(model, opt, 6, 14)
+    advance(other, twin, 6, 14)
+    assert (twin.inner_step, twin.updates) == (2, 3)
+    for p, q in zip(weights(model), weights(other), strict=True):
+        torch.testing.assert_close(p.double(), q.double(), rtol=0, atol=apart)
+
+
 RICH: dict[str, dict[str, Any]] = {
     "adaptive": {"adaptive": "agreement"},
     "momentum": {"gradient_momentum": 0.9},

@@ -234,6 +234,45 @@ def test_late_and_zero_gradients_agree(step_size: str) -> None:
     assert late.detach().norm() > 0
 
 
+BALLS: list[Any] = [1, 1.5, 2, 3, math.inf, "spectral", "nuclear"]
+
+
+@pytest.mark.parametrize(
+    ("solver", "norm"),
+    # Projections have closed forms here, and take a bisection elsewhere.
+    [*(("frank-wolfe", p) for p in BALLS), *(("projected-gradient", p) for p in (1, 2, math.inf))],
+)
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_a_gradient_that_comes_late_was_zero_before(
+    norm: Any, scope: Any, dtype: torch.dtype, solver: Any
+) -> None:
+    """In every ball, at every step of the loop. (A gradient_momentum has no such rule: the mean
+    begins with the first gradient that there is.)"""
+    if scope == "global" and isinstance(norm, str):
+        pytest.skip("one ball around all is of a p-norm")
+    for trajectory in ("paper", "released") if solver == "frank-wolfe" else ("paper",):
+        for absent in (1, 2, 3):
+            ends = []
+            for before in (None, torch.zeros(4, dtype=dtype)):
+                generator = torch.Generator().manual_seed(7)
+                shapes = ((3, 2), (4,))
+                always, late = (nn.Parameter(torch.zeros(s, dtype=dtype)) for s in shapes)
+                opt = FrankWolfe(
+                    [always, late], radius=0.5, inner_steps=4, norm=norm, scope=scope,
+                    trajectory=trajectory, solver=solver, outer=None,
+                )  # fmt: skip
+                for step in range(8):
+                    always.grad = torch.randn(3, 2, generator=generator, dtype=dtype)
+                    there = torch.randn(4, generator=generator, dtype=dtype)
+                    late.grad = before if step % 4 < absent else there
+                    opt.step()
+                ends.append([w.detach() for w in (always, late)])
+            for a, b in zip(*ends, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+            assert any(w.any() for w in ends[0])
+
+
 def test_parameters_that_never_move_rest_in_the_outer_optimizer() -> None:
     used, unused, frozen = parameter(1.0), parameter(1.0), parameter(1.0)
     frozen.requires_grad_(False)
@@ -479,6 +518,49 @@ def test_grad_scaler() -> None:
     for p, q in zip(plain.parameters(), scaled.parameters(), strict=True):
         torch.testing.assert_close(p, q)
     assert twin.updates == opt.updates == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"scope": "global"}, {"norm": math.inf}, {"norm": "spectral"}, {"maximize": True},
+        {"gradient_momentum": 0.5}, {"trajectory": "released"}, {"track": ["gap", "angle"]},
+        {"solver": "projected-gradient"}, {"adaptive": "agreement"},
+    ],
+)  # fmt: skip
+def test_a_minibatch_that_overflows_may_be_any_of_a_loop(options: Any) -> None:
+    """Scaled training that drops a minibatch equals plain training that never saw it."""
+    batches = torch.randn(12, 8, 3, generator=torch.Generator().manual_seed(1))
+
+    def train(bad: int | None) -> tuple[list[Tensor], FrankWolfe]:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        opt = FrankWolfe(model.parameters(), lr=0.01, inner_steps=4, **options)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=bad is not None)
+        for i, x in enumerate(batches):
+            for overflow in (True, False) if i == bad else (False,):
+                opt.zero_grad()
+                scaler.scale(model(x).square().mean()).backward()
+                if overflow:
+                    weight = next(model.parameters())
+                    assert weight.grad is not None
+                    weight.grad[0, 0] = math.inf
+                if i % 3 == 0:
+                    scaler.unscale_(opt)
+                scaler.step(opt)
+                scaler.update()
+        return [p.detach() for p in model.parameters()], opt
+
+    plain, opt = train(None)
+    for bad in range(9):
+        scaled, twin = train(bad)
+        assert (twin.skipped, twin.updates, twin.inner_step) == (1, opt.updates, opt.inner_step)
+        for p, q in zip(plain, scaled, strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+        for name in ("gap", "angle", "signal", "agreement"):
+            found, expected = (o.diagnostics().get(name, []) for o in (twin, opt))
+            a, b = torch.tensor(found), torch.tensor(expected)
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
 def test_grad_scaler_takes_no_closure() -> None:
