@@ -244,28 +244,31 @@ BALLS: list[Any] = [1, 1.5, 2, 3, math.inf, "spectral", "nuclear"]
 )
 @pytest.mark.parametrize("scope", ["tensor", "global"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
-def test_a_gradient_that_comes_late_was_zero_before(
+def test_an_absent_gradient_is_a_zero_one(
     norm: Any, scope: Any, dtype: torch.dtype, solver: Any
 ) -> None:
-    """In every ball, at every step of the loop. (A gradient_momentum has no such rule: the mean
+    """In every ball, wherever in the loop. (A gradient_momentum has no such rule: the mean
     begins with the first gradient that there is.)"""
     if scope == "global" and isinstance(norm, str):
         pytest.skip("one ball around all is of a p-norm")
-    for trajectory in ("paper", "released") if solver == "frank-wolfe" else ("paper",):
-        for absent in (1, 2, 3):
+    kinds: list[dict[str, Any]] = [{"solver": solver}]
+    if solver == "frank-wolfe":
+        kinds = [{}, {"trajectory": "released"}, {"step_size": "2/(k+1)"}]
+    for kind in kinds:
+        for absent in ((0,), (0, 1), (0, 1, 2), (0, 2), (1,), (3,)):
             ends = []
             for before in (None, torch.zeros(4, dtype=dtype)):
                 generator = torch.Generator().manual_seed(7)
                 shapes = ((3, 2), (4,))
                 always, late = (nn.Parameter(torch.zeros(s, dtype=dtype)) for s in shapes)
                 opt = FrankWolfe(
-                    [always, late], radius=0.5, inner_steps=4, norm=norm, scope=scope,
-                    trajectory=trajectory, solver=solver, outer=None,
+                    [always, late], radius=0.5, inner_steps=4, norm=norm, scope=scope, outer=None,
+                    **kind,
                 )  # fmt: skip
                 for step in range(8):
                     always.grad = torch.randn(3, 2, generator=generator, dtype=dtype)
                     there = torch.randn(4, generator=generator, dtype=dtype)
-                    late.grad = before if step % 4 < absent else there
+                    late.grad = before if step % 4 in absent else there
                     opt.step()
                 ends.append([w.detach() for w in (always, late)])
             for a, b in zip(*ends, strict=True):
