@@ -22,6 +22,7 @@ from torch import nn
 from fwrnn_core import FrankWolfe
 
 K = 5
+BARE = "two bare buffers"  # what two copies of the parameters come to, measured the same way
 CALLS = 20  # loops of K steps per turn, for workloads of microseconds
 
 
@@ -145,9 +146,14 @@ def peak_growth(kind: str) -> float:
     warm = parameters([(2, 2)])
     for cls in (torch.optim.Adam, FrankWolfe):
         loops(cls(warm))()
-    before = common.peak_rss(reset=True)
-    loops(optimizers[kind]())()
     size = sum(p.numel() * p.element_size() for p in params)
+    before = common.peak_rss(reset=True)
+    if kind == BARE:
+        kept = [torch.ones_like(p) for _ in range(2) for p in params]
+        grown = (common.peak_rss() - before) / size
+        del kept  # held until it was measured
+        return grown
+    loops(optimizers[kind]())()
     return (common.peak_rss() - before) / size
 
 
@@ -156,13 +162,14 @@ def memory() -> dict[str, float]:
     if not common.STATUS.is_file():
         return {}
     grown = {}
-    for kind in ("Adam", "Frank-Wolfe", "Frank-Wolfe, released", "released loop"):
+    for kind in ("Adam", "Frank-Wolfe", "Frank-Wolfe, released", "released loop", BARE):
         code = f"from bench.optimizer import peak_growth; print(peak_growth({kind!r}))"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         grown[kind] = float(done.stdout)
-    return {kind: round(grown[kind] - grown["Adam"], 2) for kind in grown if kind != "Adam"}
+    beyond = {kind: grown[kind] - grown["Adam"] for kind in grown if kind not in ("Adam", BARE)}
+    return {kind: round(copies, 2) for kind, copies in {**beyond, BARE: grown[BARE]}.items()}
 
 
 def main() -> int:
@@ -184,7 +191,8 @@ def main() -> int:
         print(report(work, {who: times["median"] for who, times in micro.items()}), flush=True)
     copies = {} if options.quick else memory()
     for kind, count in copies.items():
-        print(f"{kind}: {count:.2f} copies of 10 M parameters beyond the outer Adam")
+        beyond = "" if kind == BARE else " beyond the outer Adam"
+        print(f"{kind}: {count:.2f} copies of 10 M parameters{beyond}")
     if copies:
         print("asked of Frank-Wolfe: <= 2, with the released trajectory <= 3")
     content = {**host, "results": results, "copies_beyond_adam": copies}
