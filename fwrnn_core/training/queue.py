@@ -31,7 +31,7 @@ from fwrnn_core.training.status import status
 
 # Of a worker: where it tells how far which run is, in epochs.
 _places: Queue[Place] | None = None
-_orphaned = threading.Event()
+_orphaned, _stopping, _busy = threading.Event(), threading.Event(), threading.Event()
 _TOLD_EVERY = 1.0  # seconds between two messages of a run
 
 
@@ -44,21 +44,25 @@ class Outcome:
     error: str | None = None
 
 
-def _start(places: Queue[Place], threads: int) -> None:
+def _start(places: Queue[Place], stop: connection.Connection, threads: int) -> None:
     global _places
     _places = places
-    # Ctrl-C reaches the whole process group; `train` answers it by writing its checkpoint.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Ctrl-C reaches the whole process group; while a run is on, `train` answers it by writing its
+    # checkpoint. A worker that dies of it between two runs would break the pool for the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
 
 
-def _follow_parent() -> None:
-    """When the parent is gone, however it died: write the checkpoint and end too."""
+def _follow_parent(stop: connection.Connection) -> None:
+    """When the parent says so, or is gone however it died: write the checkpoint and end too."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
+    if parent is None:
+        return
+    if parent.sentinel in connection.wait([parent.sentinel, stop]):
         _orphaned.set()
+    _stopping.set()
+    if _orphaned.is_set() or _busy.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -74,7 +78,10 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
             _places.put(Place(config.name, run.epoch + run.minibatch / run.minibatches))
             told = now
 
+    _busy.set()
     try:
+        if _stopping.is_set():
+            return Outcome(config.name, "interrupted")
         record = train(
             config,
             device=device,
@@ -90,6 +97,8 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
         if _orphaned.is_set():
             os._exit(1)  # nobody is left to read the outcome
         return Outcome(config.name, "interrupted")
+    finally:
+        _busy.clear()
 
 
 def missing(configs: Sequence[RunConfig], stop_after: int | None = None) -> list[RunConfig]:
@@ -118,10 +127,11 @@ def train_all(
         return []
     context = multiprocessing.get_context("spawn")
     places: Queue[Place] = context.Queue()
+    heard, stop = context.Pipe(duplex=False)
     outcomes: list[Outcome] = []
     with (
         _terminable(),
-        ProcessPoolExecutor(jobs, context, _start, (places, threads)) as pool,
+        ProcessPoolExecutor(jobs, context, _start, (places, heard, threads)) as pool,
         Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
     ):
         waiting = list(todo)
@@ -143,8 +153,7 @@ def train_all(
                     tqdm.write(f"{outcome.name}: {outcome.status}{note}", file=sys.stderr)
         except KeyboardInterrupt:
             tqdm.write("stopping: each run writes its checkpoint", file=sys.stderr)
-            for worker in multiprocessing.active_children():  # `kill` reaches the parent alone
-                worker.terminate()
+            stop.send_bytes(b"stop")  # `kill` reaches the parent alone; never read, all see it
             wait(running)
             raise
     return outcomes

@@ -16,17 +16,19 @@ from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
 from fwrnn_core.training.progress import Bar, Place
 
 ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
+# Of two workers one has nothing left to do while the other trains.
+IDLE = [small("q/short", epochs=1), small("q/endless-3", seed=3, epochs=1_000_000)]
 
 MAIN = """
 import signal
 import sys
 
-from test_queue import ENDLESS, queue
+import test_queue
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind `&`
     try:
-        queue.train_all(ENDLESS, jobs=2, progress=False)
+        test_queue.queue.train_all(getattr(test_queue, sys.argv[1]), jobs=2, progress=False)
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -114,8 +116,9 @@ def until(condition, seconds: float = 120) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes by /proc")
+@pytest.mark.parametrize("runs", ["ENDLESS", "IDLE"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
+def test_workers_end_with_their_parent_and_leave_checkpoints(number, runs, tmp_path):
     """The signal goes to the parent alone, as `kill` and cluster schedulers send it."""
     environment = {
         **os.environ,
@@ -124,16 +127,18 @@ def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
     path = tmp_path / "main.py"
     path.write_text(MAIN)
     process = subprocess.Popen(
-        [sys.executable, str(path)], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(path), runs], env=environment, stderr=subprocess.PIPE, text=True
     )
-    states = [checkpoint.path_of(config.id) for config in ENDLESS]
+    endless = [config for config in globals()[runs] if config.epochs > 1]
+    states = [checkpoint.path_of(config.id) for config in endless]
+    done = [records.path_of(config.name) for config in globals()[runs] if config.epochs == 1]
     workers: list[int] = []
     try:
-        assert until(lambda: all(state.exists() for state in states))
+        assert until(lambda: all(path.exists() for path in [*states, *done]))
         workers = children(process.pid)
         assert len(workers) == 2
         process.send_signal(number)
-        said = process.communicate()[1]
+        said = process.communicate(timeout=120)[1]
         assert until(lambda: not any(running(worker) for worker in workers))
     finally:
         for pid in (process.pid, *workers):
@@ -142,5 +147,5 @@ def test_workers_end_with_their_parent_and_leave_checkpoints(number, tmp_path):
     if number != signal.SIGKILL:
         assert process.returncode == 130, said
         assert said.strip().endswith("stopping: each run writes its checkpoint")
-    for config, state in zip(ENDLESS, states, strict=True):
+    for config, state in zip(endless, states, strict=True):
         assert checkpoint.load(state, config.id) is not None
