@@ -32,6 +32,7 @@ from fwrnn_core.reports.plots import (
 from fwrnn_core.reports.runs import (
     Recorded,
     authors_axis,
+    authors_epochs,
     overall,
     progress,
     reaches,
@@ -60,6 +61,7 @@ __all__ = [
     "Recorded",
     "adjusted",
     "authors_axis",
+    "authors_epochs",
     "axis_label",
     "beside_print",
     "best_accuracy",

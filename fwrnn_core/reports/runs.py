@@ -138,16 +138,19 @@ def seconds_per_epoch(record: Record) -> float:
     return float(np.median(spent)) if spent.size else float("nan")
 
 
-def authors_axis(record: Record, updates: float) -> tuple[float, float]:
-    """Where a loss axis of so many outer updates, as the authors' program counts them, ends for
-    this run: in epochs, and in the record's own updates.
-
-    There a minibatch counts once, also where TBPTT makes an update of each of its chunks.
+def authors_epochs(config: RunConfig, train: int, updates: float) -> float:
+    """Epochs over ``train`` sequences until so many outer updates, as the authors' program counts
+    them: a minibatch once, also where TBPTT makes an update of each of its chunks.
     """
-    config = record.config
     inner = config.optimizer.inner_steps if config.optimizer.name == "frank-wolfe" else 1
-    per_epoch = math.ceil(record.body["data"]["train"] / config.batch_size)
-    epochs = updates * inner / per_epoch
+    return updates * inner / math.ceil(train / config.batch_size)
+
+
+def authors_axis(record: Record, updates: float) -> tuple[float, float]:
+    """Where a loss axis of so many outer updates (:func:`authors_epochs`) ends for this run: in
+    epochs, and in the record's own updates.
+    """
+    epochs = authors_epochs(record.config, record.body["data"]["train"], updates)
     return epochs, epochs * float(record.curve("updates")[-1]) / record.epochs
 
 
