@@ -345,7 +345,10 @@ def test_a_copy_that_cannot_be_put_in_its_place_is_kept(
     assert "42" in kept.read_text()
 
 
-def test_ctrl_c_ends_the_kernels_and_keeps_what_was_finished(project: Path) -> None:
+@pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
+def test_an_order_to_end_ends_the_kernels_and_keeps_what_was_finished(
+    project: Path, order: signal.Signals
+) -> None:
     write_notebook(project / "notebooks/a.ipynb", "K = 1")
     note = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid()))"
     sleeper = f"{note}\ntime.sleep(300)"
@@ -359,7 +362,7 @@ def test_ctrl_c_ends_the_kernels_and_keeps_what_was_finished(project: Path) -> N
     try:
         wait_for(lambda: pid_file.exists() and pid_file.read_text())
         kernel = int(pid_file.read_text())
-        process.send_signal(signal.SIGINT)
+        process.send_signal(order)
         assert process.wait(timeout=90) == 130
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
@@ -368,6 +371,7 @@ def test_ctrl_c_ends_the_kernels_and_keeps_what_was_finished(project: Path) -> N
         process.kill()
     assert (paths.build() / "executed/notebooks/a.ipynb").exists()
     assert not (paths.build() / "executed/notebooks/b.ipynb").exists()
+    assert list((paths.build() / "running").iterdir()) == []
 
 
 def test_dask_workers_run_notebooks_too(

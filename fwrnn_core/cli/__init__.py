@@ -15,6 +15,7 @@ from importlib import import_module
 
 from fwrnn_core import __version__, memory, paths
 from fwrnn_core.errors import FwrnnError
+from fwrnn_core.signals import terminable
 
 # In the order in which --help shows them.
 GROUPS = ("data", "train", "records", "notebooks")
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         paths.home()  # a FWRNN_HOME that cannot be one is refused before anything is done
-        status = int(args.handler(args) or 0)
+        with terminable():
+            status = int(args.handler(args) or 0)
         sys.stdout.flush()  # what cannot be written is to be said here, not at the very end
         return status
     except FwrnnError as error:

@@ -1,4 +1,4 @@
-"""Full-length runs that the theory pages measure: the angles of A5, and the audit of A1 to A5.
+"""Runs that the theory pages measure: A5's angles, the audit of A1 to A5, Theorem 1's smoothness.
 
 They use the paper's HAR-2 and Adding networks with our own settings: one batch size and one radius
 for all, evaluation mode, Algorithm 1 as written, so that one thing changes at a time.
@@ -26,10 +26,14 @@ def runs() -> Iterator[RunConfig]:
     """All runs of the theory part."""
     yield from _har2()
     yield from _adding()
+    yield from _smoothness()
 
 
 def _fw(inner_steps: int, **changes: Any) -> OptimizerConfig:
     return OptimizerConfig("frank-wolfe", **{"lr": 1e-3, "inner_steps": inner_steps, **changes})
+
+
+_METHODS = {"adam": OptimizerConfig("adam", 1e-3), "fw-k1": _fw(1), "fw-k5": _fw(5)}
 
 
 def _har2() -> Iterator[RunConfig]:
@@ -39,9 +43,7 @@ def _har2() -> Iterator[RunConfig]:
         "data": DataConfig("har-2", train_limit=_HAR2_WINDOWS),
     }
     audited: dict[str, tuple[OptimizerConfig, dict[str, Any]]] = {
-        "adam": (OptimizerConfig("adam", 1e-3), {}),
-        "fw-k1": (_fw(1), {}),
-        "fw-k5": (_fw(5), {}),
+        **{name: (optimizer, {}) for name, optimizer in _METHODS.items()},
         "fw-k10": (_fw(10), {}),
         "fw-k5-wide": (_fw(5, radius=1e-2), {}),
         # No Adam outside, and a radius that shrinks: the only one that Theorem 2 speaks about.
@@ -84,3 +86,19 @@ def _adding() -> Iterator[RunConfig]:
             epochs=100,
             probes=(_AUDIT,),
         )
+
+
+def _smoothness() -> Iterator[RunConfig]:
+    """100 epochs of HAR-2 with gradient and Hessian of one risk after each: seeds differ much in
+    whether they meet a cliff."""
+    probe = {"name": "smoothness", "samples": 128}
+    for method, optimizer in _METHODS.items():
+        for seed in (0, 1):
+            yield RunConfig(
+                name=f"theory/smoothness/{method}/seed-{seed}",
+                model=ModelConfig("tanh", 80),
+                optimizer=optimizer,
+                epochs=100,
+                seed=seed,
+                probes=(probe,),
+            )

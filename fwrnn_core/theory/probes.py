@@ -19,7 +19,9 @@ from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.theory.angles import angle_degrees, angles_by_tensor, released_statistic
 from fwrnn_core.theory.audit import Snapshot, audit
+from fwrnn_core.theory.convexity import hessian_spectrum
 from fwrnn_core.theory.objective import Layout, Objective, flatten, model_objective
+from fwrnn_core.training.evaluate import at
 
 if TYPE_CHECKING:
     from fwrnn_core.training.probes import ProbeContext
@@ -335,3 +337,37 @@ class AssumptionProbe(PathProbe):
         objective = training_risk(context, samples=self.samples, dtype=torch.float64)
         local = training_risk(context, samples=self.local_samples, dtype=torch.float64)
         return audit(objective, self.kept, final, local=local, radii=self.radii, **self.options)
+
+
+class SmoothnessProbe:
+    """Sizes of gradient and Hessian of one and the same risk, for the condition of Theorem 1.
+
+    Rows: one per epoch, at the weights between outer updates: ``gradient_norm`` ‖∇F(ω)‖ and the
+    extreme Ritz values ``smallest`` and ``largest`` of ∇²F(ω). Works with any optimizer.
+
+    :param samples: training samples (by an even stride) in the risk F; None for all.
+    :param lanczos_steps: Hessian-vector products per point.
+    """
+
+    name = "smoothness"
+
+    def __init__(self, samples: int | None = None, lanczos_steps: int = 10) -> None:
+        self.samples = samples
+        self.lanczos_steps = lanczos_steps
+        self._objective: Objective | None = None
+
+    def on_epoch_end(self, context: ProbeContext) -> dict[str, Any] | None:
+        """Measure once; nothing where the weights are not finite."""
+        with at(context.optimizer, "anchor"):
+            point = flatten(parameters(context.model).values()).double()
+        if not point.isfinite().all():
+            return None
+        if self._objective is None:
+            self._objective = training_risk(context, samples=self.samples, dtype=torch.float64)
+        spectrum = hessian_spectrum(self._objective, point, steps=self.lanczos_steps)
+        sizes = {
+            "gradient_norm": float(self._objective.grad(point).norm()),
+            "smallest": spectrum.smallest,
+            "largest": spectrum.largest,
+        }
+        return {"epoch": context.epoch + 1, **{k: float(f"{v:.6g}") for k, v in sizes.items()}}

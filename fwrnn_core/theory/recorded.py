@@ -65,6 +65,11 @@ class Recorded:
         return self.last("assumptions")
 
     @property
+    def smoothness(self) -> list[dict[str, float]]:
+        """Rows of :class:`~fwrnn_core.theory.probes.SmoothnessProbe`, one per epoch."""
+        return list(self.record.body["probes"]["smoothness"]["on_epoch_end"])
+
+    @property
     def angles(self) -> dict[str, Any]:
         """Statistics and histograms of :class:`~fwrnn_core.theory.probes.AngleProbe`, by tensor."""
         return self.last("angles")
@@ -90,7 +95,7 @@ def recorded(*patterns: str, probe: str, evidence: Evidence | None = None) -> di
     found = {}
     for name in planned(*patterns, probe=probe, evidence=known):
         record = known.complete(name)
-        if record is not None and record.body["probes"].get(probe, {}).get("on_run_end"):
+        if record is not None and record.body["probes"].get(probe):
             found[name.removeprefix("theory/")] = Recorded(record)
     return found
 

@@ -23,6 +23,7 @@ HOOKS = ("on_inner_gradient", "on_outer_update", "on_epoch_end", "on_run_end")
 REGISTRY: dict[str, str] = {
     "angles": "fwrnn_core.theory.probes:AngleProbe",
     "assumptions": "fwrnn_core.theory.probes:AssumptionProbe",
+    "smoothness": "fwrnn_core.theory.probes:SmoothnessProbe",
 }
 
 

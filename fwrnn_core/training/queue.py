@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from fwrnn_core import paths
 from fwrnn_core.errors import FwrnnError
+from fwrnn_core.signals import terminable
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.progress import Bar, Place
@@ -130,7 +131,7 @@ def train_all(
     heard, stop = context.Pipe(duplex=False)
     outcomes: list[Outcome] = []
     with (
-        _terminable(),
+        terminable(),
         ProcessPoolExecutor(jobs, context, _start, (places, heard, threads)) as pool,
         Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
     ):
@@ -163,19 +164,6 @@ def _span(config: RunConfig, stop_after: int | None) -> tuple[int, int]:
     """The epoch at which a run stands, and the one at which it is to stop."""
     done = status(config.name, config, filed(config, until=1)).epochs_done
     return done, min(stop_after or config.epochs, config.epochs)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Answer SIGTERM, which cluster schedulers send, as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _outcome(future: Future[Outcome], name: str) -> Outcome:

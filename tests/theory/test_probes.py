@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import torch
 
 from fwrnn_core import FrankWolfe
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.models.kernels import use_backend
 from fwrnn_core.theory.probes import (
     AngleProbe,
     AssumptionProbe,
+    SmoothnessProbe,
     last_displacement,
     summary,
     training_risk,
@@ -35,9 +38,13 @@ def config(optimizer: OptimizerConfig = FW, epochs: int = 4, **changes: object) 
     )
 
 
-def probes() -> list[AngleProbe | AssumptionProbe]:
+def probes() -> list[AngleProbe | AssumptionProbe | SmoothnessProbe]:
     quick = {"pairs": 2, "lanczos_steps": 3, "curvature_samples": 2, "ascent_steps": 1}
-    return [AngleProbe(full_every=2), AssumptionProbe(snapshots=3, local_samples=8, **quick)]
+    return [
+        AngleProbe(full_every=2),
+        AssumptionProbe(snapshots=3, local_samples=8, **quick),
+        SmoothnessProbe(samples=16, lanczos_steps=3),
+    ]
 
 
 def finished(run: Run) -> Run:
@@ -66,6 +73,7 @@ def test_a_run_with_probes_is_the_run_without(changes: dict[str, object]) -> Non
     assert plain.losses == probed.losses
     assert probed.probes.rows["angles"]["on_run_end"]
     assert probed.probes.rows["assumptions"]["on_run_end"]
+    assert len(probed.probes.rows["smoothness"]["on_epoch_end"]) == wanted.epochs
 
 
 def test_probes_that_are_not_asked_for_are_not_even_imported() -> None:
@@ -171,6 +179,37 @@ def test_assumptions_are_audited_for_any_optimizer() -> None:
     assert set(row["summary"]) >= {"A1", "A2", "A3", "A4", "A5", "A5 step"}
     with pytest.raises(ConfigError, match="snapshots"):
         AssumptionProbe(snapshots=1)
+
+
+def test_smoothness_is_of_one_risk_at_the_weights_between_updates() -> None:
+    run = finished(Run(config(epochs=1), probes=[SmoothnessProbe(lanczos_steps=100)]))
+    (row,) = run.probes.rows["smoothness"]["on_epoch_end"]
+    assert run.optimizer.inner_step == 1  # four minibatches and K = 3: the weights are on a walk
+    with run.optimizer.anchored():
+        model = copy.deepcopy(run.model).double()
+    weights = dict(model.named_parameters())
+    shapes = [w.shape for w in weights.values()]
+    inputs, targets = run.data.x_train.double(), run.data.y_train.double()
+
+    def risk(flat: torch.Tensor) -> torch.Tensor:
+        parts = flat.split([s.numel() for s in shapes])
+        given = {n: p.view(s) for n, p, s in zip(weights, parts, shapes, strict=True)}
+        with use_backend("reference"):
+            return run.loss_fn(torch.func.functional_call(model, given, (inputs,)), targets)
+
+    flat = torch.cat([w.detach().flatten() for w in weights.values()])
+    eigenvalues = torch.linalg.eigvalsh(torch.autograd.functional.hessian(risk, flat))
+    gradient = torch.autograd.functional.jacobian(risk, flat)
+    assert row["epoch"] == 1
+    assert row["gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-5)
+    assert row["smallest"] == pytest.approx(float(eigenvalues[0]), rel=1e-5)
+    assert row["largest"] == pytest.approx(float(eigenvalues[-1]), rel=1e-5)
+
+
+def test_weights_that_are_not_finite_have_no_smoothness() -> None:
+    run = finished(Run(config(OptimizerConfig("adam", 1e-3), epochs=1)))
+    next(run.model.parameters()).data.fill_(torch.nan)
+    assert SmoothnessProbe().on_epoch_end(run._context) is None
 
 
 def test_summary_leaves_out_what_is_not_finite() -> None:
