@@ -52,9 +52,9 @@ def har2(method: str, noisy: bool = False) -> str:
     return f"{'noisy-' if noisy else ''}har2/published/{method}"
 
 
-def rnn(task: str, method: str) -> str:
-    """A curve of Fig. 4."""
-    return f"mnist-rnn/published/{task}/{method}"
+def rnn(task: str, method: str, protocol: str = "published") -> str:
+    """A curve of Fig. 4, or Adam in the setting of K = 1."""
+    return f"mnist-rnn/{protocol}/{task}/{method}"
 
 
 def indrnn(task: str, method: str, protocol: str = "published") -> str:

@@ -25,7 +25,8 @@ examples:
 groups:
   fig3 fig4 fig5 fig6 table2 table3         the paper's, in its own settings
   fair-search fair fig3-search fig3-tuned   every method tuned alike; the search first
-  table3-seeds indrnn-equal ablations       more seeds, equal settings, one argument at a time
+  table3-seeds fig4-equal indrnn-equal      more seeds; equal settings
+  ablations                                 one argument at a time
   theory a5                                 with what the theory assumes measured on the way
 
 A run that was interrupted, or killed, goes on from its last epoch. A run whose record exists is

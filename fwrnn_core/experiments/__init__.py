@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "fig3-search": ("adding/tuned/search/*",),
     "fig3-tuned": ("adding/tuned/final/*",),
     "fig4": ("mnist-rnn/published/*",),
+    "fig4-equal": ("mnist-rnn/equal/*",),
     "fig5": ("mnist-indrnn/published/*",),
     "table2": ("mnist-indrnn/published/*",),
     "indrnn-equal": ("mnist-indrnn/equal/*",),

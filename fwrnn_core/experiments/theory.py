@@ -89,7 +89,7 @@ def _adding() -> Iterator[RunConfig]:
 
 
 def _smoothness() -> Iterator[RunConfig]:
-    """100 epochs of HAR-2 with gradient and Hessian of one risk after each: seeds differ much in
+    """80 epochs of HAR-2 with gradient and Hessian of one risk after each: seeds differ much in
     whether they meet a cliff."""
     probe = {"name": "smoothness", "samples": 128}
     for method, optimizer in _METHODS.items():
@@ -98,7 +98,7 @@ def _smoothness() -> Iterator[RunConfig]:
                 name=f"theory/smoothness/{method}/seed-{seed}",
                 model=ModelConfig("tanh", 80),
                 optimizer=optimizer,
-                epochs=100,
+                epochs=80,
                 seed=seed,
                 probes=(probe,),
             )

@@ -47,6 +47,16 @@ def test_settings_are_the_authors(name, batch, lr, inner):
         assert config.optimizer.trajectory == "released"
 
 
+@pytest.mark.parametrize("task", ["pixel", "permuted"])
+def test_adam_in_the_setting_of_one_inner_step_differs_in_the_optimizer_alone(task):
+    runs = catalogue()
+    adam, ours = runs[f"mnist-rnn/equal/{task}/adam"], runs[f"mnist-rnn/published/{task}/fw-k1"]
+    assert (adam.optimizer.name, adam.optimizer.lr) == ("adam", ours.optimizer.lr)
+    assert adam.tbptt is ours.tbptt is None  # so that its rule says nothing
+    changes = {"name": ours.name, "optimizer": ours.optimizer, "tbptt_rule": ours.tbptt_rule}
+    assert adam.replace(**changes) == ours
+
+
 def test_records_name_the_seed_of_the_order_of_pixels():
     names = [n for n in records.names("mnist-*") if "/permuted/" in n]
     assert names
@@ -58,6 +68,7 @@ def test_groups_select_what_the_paper_shows():
     assert len(select("table3")) == 24
     assert len(select("fig3")) == 3
     assert len(select("fig4")) == 12
+    assert len(select("fig4-equal")) == 2
     assert len(select("table2")) == 6
     assert len(select("indrnn-equal")) == 10
     for group in GROUPS:
