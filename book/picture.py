@@ -26,10 +26,10 @@ def valley(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (1.1 - x) ** 2 / 8 + 2 * (y - x**2 / 1.6) ** 2
 
 
-def run(inner_steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+def run(inner_steps: int, radius: float = RADIUS) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights before each outer step [outer + 1, 2] and inner iterates [outer, inner + 1, 2]."""
     weights = torch.nn.Parameter(torch.tensor(START))
-    optimizer = FrankWolfe([weights], lr=RADIUS, inner_steps=inner_steps, outer=None)
+    optimizer = FrankWolfe([weights], lr=radius, inner_steps=inner_steps, outer=None)
     outer, inner = [weights.detach().clone()], []
     for _ in range(OUTER_STEPS * INNER_STEPS // inner_steps):
         walked = [weights.detach().clone()]

@@ -112,7 +112,7 @@ def test_a_difference_is_judged_by_sign_and_half_its_size(ours, adam, verdict):
     run("har2/published/adam", adam)
     found = claims.examine("har2-adam").published
     assert found.verdict is verdict
-    assert found.text == f"{ours - adam:+.2f} points".replace("-", "−")
+    assert found.text == f"{ours - adam:+.2f} points (1 seed)".replace("-", "−")
 
 
 def test_runs_stopped_early_are_shown_over_their_common_epochs_and_not_judged():
@@ -148,6 +148,18 @@ def test_often_means_in_more_than_half():
     assert claims.examine("small-k").published.verdict is Verdict.PARTLY
 
 
+@pytest.mark.parametrize(("printed", "verdict"), [(0.5, Verdict.FAILS), (0.05, Verdict.UNDECIDED)])
+def test_times_alike_refute_a_large_saving_and_leave_a_small_one_open(printed, verdict):
+    class Alike(comparisons.Saving):
+        def printed(self):
+            return printed
+
+        def measure(self, evidence):
+            return comparisons.Measured(-0.04, apart=False)
+
+    assert rules.HalfSize(Alike("ours", "theirs")).judge(Evidence()).verdict is verdict
+
+
 def test_comparable_is_a_matter_of_a_margin():
     for task in ("pixel", "permuted"):
         for method, accuracy in {"adam": 98.0, "fw-k1": 97.6, "fw-k5": 98.4}.items():
@@ -161,8 +173,8 @@ def test_comparable_is_a_matter_of_a_margin():
     [
         (0.5, MACHINE, Verdict.HOLDS),
         (0.85, MACHINE, Verdict.PARTLY),
-        (0.95, MACHINE, Verdict.UNDECIDED),
-        (1.05, MACHINE, Verdict.UNDECIDED),
+        (0.95, MACHINE, Verdict.FAILS),
+        (1.05, MACHINE, Verdict.FAILS),
         (1.2, MACHINE, Verdict.FAILS),
         (0.5, {**MACHINE, "processor": "b"}, Verdict.INCOMPARABLE),
         (0.5, {**MACHINE, "code": "2"}, Verdict.INCOMPARABLE),
@@ -479,6 +491,10 @@ def test_a_claim_about_epochs_is_judged_by_epochs_and_not_by_seconds():
             put(config, {**curve, "seconds": [seconds] * spent})
     found = claims.examine("har2-epochs").fair
     assert (found.text, found.verdict) == ("first with 5 of 5 seeds", Verdict.HOLDS)
+    for config in catalogue_finals("har2", "fw-k5"):
+        put(config, {**curve, "gradient_evaluations": [184, 368]})
+    told = claims.examine("har2-epochs").fair.text
+    assert re.search(r"; 184 gradients an epoch against \d+$", told), "epochs of unlike length"
 
 
 def test_the_fair_cost_counts_who_is_first_with_each_seed():
@@ -582,14 +598,14 @@ def test_both_data_sets_are_judged_together():
             run(f"{task}/published/indrnn-fw", 90 + 2 * lead)
         found = claims.examine("har2-indrnn").published
         assert found.verdict is verdict, (clean, noisy)
-    assert found.text == "clean: −1.20 points; noisy: −0.80 points"
+    assert found.text == "clean: −1.20 points (1 seed); noisy: −0.80 points (1 seed)"
     (paths.records() / "noisy-har2/published/indrnn-fw.json").unlink()
     found = claims.examine("har2-indrnn").published
     assert found.verdict is Verdict.UNFINISHED
-    assert found.text == "clean: −1.20 points; noisy: 1 of 2 runs recorded"
+    assert found.text == "clean: −1.20 points (1 seed); noisy: 1 of 2 runs recorded"
     (paths.records() / "noisy-har2/published/indrnn-adam.json").unlink()
     found = claims.examine("har2-indrnn").published
-    assert found.text == "clean: −1.20 points; noisy: not run yet"
+    assert found.text == "clean: −1.20 points (1 seed); noisy: not run yet"
     assert claims.examine("har2-lstm").fair.verdict is Verdict.OPEN
 
 

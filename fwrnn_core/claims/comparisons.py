@@ -110,11 +110,11 @@ class Accuracy:
             )
             return Measured(value, False, _lost(runs))
         best = repeats.difference(evidence, self.terms)
-        notes = [_lost(runs)]
+        notes = [_lost(runs), _seeds(best.seeds)]
         if best.half is not None:
             # The best of many epochs lifts a restless curve more than a steady one.
             at_last = repeats.difference(evidence, self.terms, last_accuracy)
-            notes += [_seeds(best.seeds), f"at the last epoch {at_last}"]
+            notes += [f"at the last epoch {at_last}"]
         apart = best.half is None or abs(best.value) > best.half
         return Measured(
             best.value, note="; ".join(filter(None, notes)), apart=apart, half=best.half

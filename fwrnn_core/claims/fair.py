@@ -16,6 +16,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
 from fwrnn_core.experiments.fair import TRIALS, search
 from fwrnn_core.fairness import Paired, first_reaching, from_zero
+from fwrnn_core.training import Record
 
 Term = tuple[int, str, str]  # sign, task, method
 
@@ -178,18 +179,21 @@ class Cost:
         return ""
 
     def judge(self, evidence: Evidence) -> Finding:
+        runs = [fairness.finals(evidence, self.task, m) for m in (self.ours, self.baseline)]
         ours, baseline = (
-            {
-                seed: first_reaching(record, x=self.x)
-                for seed, record in fairness.finals(evidence, self.task, method).items()
-            }
-            for method in (self.ours, self.baseline)
+            {seed: first_reaching(record, x=self.x) for seed, record in found.items()}
+            for found in runs
         )
         text, verdict = first_in(ours, baseline, self.tie)
+        text = "; ".join(filter(None, (text, self.unequal(*runs))))
         coverage = evidence.coverage(self.names())
         if coverage.finished < len(coverage) or not set(ours) & set(baseline):
             return pending(evidence, self.names(), text)
         return Finding(text, verdict)
+
+    def unequal(self, ours: Mapping[int, Record], baseline: Mapping[int, Record]) -> str:
+        """What the two sides did not have alike, in words."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -200,10 +204,22 @@ class Sooner(Cost):
     tie: ClassVar[tuple[float, float]] = (1, 1)
     name: ClassVar[str] = "sooner"
     words: ClassVar[str] = (
-        "*fewer epochs* under fair conditions are counted to 90 % test accuracy: the claim "
+        "*fewer epochs* under fair conditions are counted to 90 % test accuracy, whatever "
+        "gradients an epoch takes (the cell says how many): the claim "
         "*holds* if they are fewer with every seed, *does not hold* if with no seed they are, "
         "and is otherwise *undecided*"
     )
+
+    def unequal(self, ours: Mapping[int, Record], baseline: Mapping[int, Record]) -> str:
+        """The gradients of an epoch, the fewest over seeds, where they are not the same."""
+        spent = [
+            min(float(r.curve("gradient_evaluations")[0]) for r in found.values())
+            for found in (ours, baseline)
+            if found
+        ]
+        if len(spent) < 2 or spent[0] == spent[1]:
+            return ""
+        return f"{spent[0]:.0f} gradients an epoch against {spent[1]:.0f}"
 
 
 def first_in(
@@ -322,8 +338,8 @@ class Otherwise:
     rule: Rule
     name: ClassVar[str] = "otherwise"
     words: ClassVar[str] = (
-        "evidence under fair conditions that begins with what was made equal, and all of it on "
-        "theory, is judged by the claim's rule for the published settings, applied to those runs"
+        "where the fair cell begins by naming what was made equal, and for theory, the claim's "
+        "rule for the published settings is applied to those runs"
     )
 
     def names(self) -> tuple[str, ...]:

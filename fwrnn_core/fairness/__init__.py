@@ -33,6 +33,7 @@ from fwrnn_core.fairness.final import (
     final_names,
     final_table,
     finals,
+    gradients,
     missing_note,
     next_command,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "finals",
     "first_reaching",
     "from_zero",
+    "gradients",
     "gradients_spent",
     "holm",
     "in_words",

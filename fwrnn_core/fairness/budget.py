@@ -17,7 +17,7 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
-from fwrnn_core.fairness.final import BASELINE, accuracies, final_names, finals
+from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
 from fwrnn_core.fairness.search import TASKS, label
 from fwrnn_core.fairness.statistics import Paired, estimate, paired
 from fwrnn_core.fairness.words import FEWEST, named
@@ -27,22 +27,6 @@ from fwrnn_core.training import Record
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def gradients(evidence: Evidence, task: str) -> dict[str, float]:
-    """Gradients of a whole final run, by method; methods without a complete run are left out.
-
-    Seeds hold out other subjects, and so differ in windows: the fewest of them, which all take.
-    """
-    return {
-        method: min(float(r.curve("gradient_evaluations")[-1]) for r in runs)
-        for method in fair.METHODS
-        if (runs := _complete(evidence, task, method))
-    }
-
-
-def _complete(evidence: Evidence, task: str, method: str) -> list[Record]:
-    return [r for r in finals(evidence, task, method).values() if r.status == "complete"]
 
 
 def budgets(evidence: Evidence, task: str) -> list[float]:
@@ -77,10 +61,10 @@ def within(
     if not math.isfinite(budget):
         return accuracies(evidence, task, method)
     read = {}
-    for seed, record in finals(evidence, task, method).items():
+    for seed, record in completed(evidence, task, method).items():
         taken = record.curve("gradient_evaluations")
         epochs = int(np.sum(taken <= budget))
-        if record.status == "complete" and epochs and taken[-1] >= budget:
+        if epochs and taken[-1] >= budget:
             read[seed] = float(chosen_so_far(record)[epochs - 1])
     return read
 
@@ -198,7 +182,7 @@ def draw_budgets(
     for method, look in zip(
         methods, figures.looks([label(m) for m in methods]).values(), strict=True
     ):
-        records = _complete(evidence, task, method)
+        records = list(completed(evidence, task, method).values())
         if not records:
             continue
         every += records

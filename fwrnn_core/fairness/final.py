@@ -32,12 +32,29 @@ def finals(evidence: Evidence, task: str, method: str) -> dict[int, Record]:
     return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
 
 
+def completed(evidence: Evidence, task: str, method: str) -> dict[int, Record]:
+    """:func:`finals` without the diverged ones."""
+    found = finals(evidence, task, method)
+    return {seed: r for seed, r in found.items() if r.status == "complete"}
+
+
 def accuracies(evidence: Evidence, task: str, method: str) -> dict[int, float]:
     """Test accuracy in per cent at the epoch chosen on validation, by seed; complete runs only."""
     return {
         seed: 100 * record.at_best_validation("test_accuracy")
-        for seed, record in finals(evidence, task, method).items()
-        if record.status == "complete"
+        for seed, record in completed(evidence, task, method).items()
+    }
+
+
+def gradients(evidence: Evidence, task: str) -> dict[str, float]:
+    """Gradients of a whole final run, by method; methods without a complete run are left out.
+
+    Seeds hold out other subjects, and so differ in windows: the fewest of them, which all take.
+    """
+    return {
+        method: min(float(r.curve("gradient_evaluations")[-1]) for r in runs.values())
+        for method in fair.METHODS
+        if (runs := completed(evidence, task, method))
     }
 
 
