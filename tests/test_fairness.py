@@ -381,6 +381,11 @@ def test_the_published_finding_goes_by_the_interval_once_there_is_one():
     repeat("har2", "adam", {42: [0.8], 43: [0.8], 44: [0.8]})
     repeat("har2", "fw-k5", {42: [0.78], 43: [0.83], 44: [0.81]})
     assert "the lead on clean data is undecided (K = 5" in fairness.published_finding(Evidence())
+    repeat("noisy-har2", "fw-k5", {42: [0.85]})
+    said = fairness.published_finding(Evidence())
+    assert "; K = 5, in Adam's setting: +5.0 points with 1 seed)" in said
+    ours, adam = (experiments.catalogue()[f"noisy-har2/published/{m}"] for m in ("fw-k5", "adam"))
+    assert (ours.batch_size, ours.optimizer.lr) == (adam.batch_size, adam.optimizer.lr)
 
 
 def spend(task: str, method: str, curves: list[list[float]], per_epoch: int) -> None:

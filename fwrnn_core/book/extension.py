@@ -58,7 +58,7 @@ def show_executed(app: Sphinx, docname: str, source: list[str]) -> None:
     stamp = notebook["metadata"].get("fwrnn", {}).get("stamp", {})
     if stamp.get("notebook") != essence(read(path)):
         warn("the executed copy is of another version: run `fwrnn book`", location=docname)
-    source[0] = json.dumps(without_echo(notebook))
+    source[0] = json.dumps(without_silence(without_echo(notebook)))
 
 
 def without_echo(notebook: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +69,29 @@ def without_echo(notebook: dict[str, Any]) -> dict[str, Any]:
     if injected and declared and assigned(injected) <= assigned(declared):
         cells = [cell for cell in cells if cell is not injected]
     return {**notebook, "cells": cells}
+
+
+def without_silence(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Leave out outputs of empty Markdown, for which a page would show the object's name.
+
+    >>> nothing = {"data": {"text/markdown": [], "text/plain": ["<Markdown object>"]}}
+    >>> without_silence({"cells": [{"outputs": [nothing]}]})
+    {'cells': [{'outputs': []}]}
+    """
+
+    def silent(output: dict[str, Any]) -> bool:
+        data = output.get("data", {})
+        return "text/markdown" in data and not "".join(data["text/markdown"]).strip()
+
+    return {
+        **notebook,
+        "cells": [
+            {**cell, "outputs": [o for o in cell["outputs"] if not silent(o)]}
+            if "outputs" in cell
+            else cell
+            for cell in notebook["cells"]
+        ],
+    }
 
 
 def assigned(cell: dict[str, Any]) -> set[str]:

@@ -281,4 +281,6 @@ class Swing:
         return Measured(found.value, note=note, apart=apart)
 
     def show(self, value: float, half: float | None = None) -> str:
-        return f"{2**value:.1f} × as much climbing back"
+        ratio = 2**value
+        shown = f"{ratio:.1f}" if ratio < 100 else "over 100"
+        return f"{shown} × as much climbing back"

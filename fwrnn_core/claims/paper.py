@@ -28,7 +28,7 @@ _FIRST = (
         "Under A1 to A5 the risk converges at a sublinear rate.",
         "Abstract; Theorem 2",
         "theory/convergence",
-        note="a proof, lost in the text at hand",
+        note="a proof, missing from our copy",
         settled="proved, given the assumptions (the proof is ours)",
     ),
     Claim(
@@ -81,7 +81,7 @@ _FIRST = (
             "a ball per tensor, never left",
             Angle("theory/har2/fw-k5", "batch/global", "all weights, minibatches"),
         ),
-        note="a range, a mean and a deviation, lost in the text at hand",
+        note="a range, a mean and a deviation, missing from our copy",
         headline=True,
     ),
     Claim(

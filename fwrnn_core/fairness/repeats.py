@@ -216,9 +216,16 @@ def published_finding(evidence: Evidence) -> str:
             return ""
         side = lead.side if lead.n >= ENOUGH else int(lead.difference > 0) or -1
         verb = {1: "comes back", 0: "is undecided", -1: "does not come back"}[side]
+        # K = 10 has other minibatches and another learning rate than Adam, K = 5 has not.
+        equal = repeated_lead(evidence, task, "fw-k5") if method != "fw-k5" else None
+        alike = (
+            f"; K = 5, in Adam's setting: {repeated_words(evidence, task, 'fw-k5')}"
+            if equal and equal.n
+            else ""
+        )
         said.append(
             f"the lead {where} {verb} ({short(label(method))} over Adam:"
             f" {repeated_words(evidence, task, method)}; the paper:"
-            f" {signed(printed_lead(task, method), 1)})"
+            f" {signed(printed_lead(task, method), 1)}{alike})"
         )
     return f"In the authors' own settings {', '.join(said)}."

@@ -2,7 +2,7 @@
 
     C_F(D) = sup  (2/γ²) ( F(y) − F(x) − ⟨∇F(x), y − x⟩ ),   x, s ∈ D, γ ∈ (0, 1], y = x + γ(s − x)
 
-The published text lost the formula; it is restored from Jaggi's paper. Exact values exist for
+The formula, missing from our copy of the paper, is restored from Jaggi's. Exact values exist for
 quadratics; for a network every value below is a **lower bound** that some triple (x, s, γ) attains.
 """
 
