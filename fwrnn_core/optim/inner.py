@@ -120,6 +120,7 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
             _forget(loop, state, rules.scope)
         walker.advance(loop, plans, rules)
         return
+    walker.drop(loop)
     _check_kind(loop, state)
     for part in loop:
         group = part.group
@@ -142,14 +143,19 @@ def advance(loop: Sequence[Part], state: State, rules: Rules, walker: native.Wal
 
 
 def _check_kind(loop: Sequence[Part], state: State) -> None:
-    """Refuse parameters that were converted or moved since their walk was set up; the C kernels
-    meet none, because they take float32 on the CPU only."""
+    """Refuse parameters that were converted, moved or cut to another shape since their walk was
+    set up; the C kernels leave them to this path."""
     for p in (p for part in loop for p in part.params if "direction" in state[p]):
         held = state[p]["direction"]
-        if held.dtype == p.dtype and held.device == p.device:
+        if (held.dtype, held.device, held.shape) == (p.dtype, p.device, p.shape):
             continue
         for part in loop:
             part.group["inner_step"] -= 1  # this step has not been
+        if held.shape != p.shape:
+            raise ConfigError(
+                f"a parameter of shape {tuple(p.shape)} had shape {tuple(held.shape)} when the "
+                "optimizer first saw it: give it a new Parameter, or make the optimizer anew"
+            )
         raise ConfigError(
             f"a parameter of shape {tuple(p.shape)} is {p.dtype} on {p.device}, the optimizer's "
             f"state of it {held.dtype} on {held.device}: convert or move the model before the "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from operator import is_
@@ -125,6 +125,7 @@ class Plan:
             and all(map(is_, part.params, self.params))
             and state[self.params[0]] is self.own[0]
             and _pointers(part.params) == self.w
+            and _sizes(part.params) == self.n
         )
 
 
@@ -146,12 +147,20 @@ class Walker:
         The parts' gradients :func:`fits` already."""
         k = loop[0].group["inner_step"]
         plans = [self._plan(part, state, k) if part.params else None for part in loop]
-        if any(part.params and plan is None for part, plan in zip(loop, plans, strict=True)):
-            return None
+        for part, plan in zip(loop, plans, strict=True):
+            # What walked before and has no gradient now fades, and goes back to ω_t with the rest.
+            if plan is None and (part.params or any(_walking(part.group, state))):
+                return None
         for part, plan in zip(loop, plans, strict=True):
             if plan is not None:
                 part.own, part.directions = plan.own, plan.directions
         return plans
+
+    def drop(self, loop: Sequence[inner.Part]) -> None:
+        """Forget the plans of groups that take a step without the kernels: what they know of the
+        weights and the anchors is then of an earlier one."""
+        for part in loop:
+            self._plans.pop(id(part.group), None)
 
     def advance(
         self, loop: Sequence[inner.Part], plans: Sequence[Plan | None], rules: inner.Rules
@@ -163,13 +172,14 @@ class Walker:
         sizes = [n for part in loop for n in part.sizes.values]
         total = math.hypot(*sizes) if rules.scope == "global" else None
         lengths: list[float] = []
+        self.drop(loop)
         for part, plan in zip(loop, plans, strict=True):
+            part.closed = last
             if plan is None:
                 continue
             lengths += _run(part, plan, k, step, rules.trajectory, total)
             plan.k = k
             self._plans[id(part.group)] = plan
-            part.closed = last
             if k == 1:
                 _activate(plan)
         if last:
@@ -222,7 +232,7 @@ class Walker:
             return None
         own = [state[p] for p in part.params]
         if k > 1:
-            walking = sum(bool(state[p].get("active")) for p in group["params"] if p in state)
+            walking = sum(_walking(group, state))
             if walking != len(own) or not all(o.get("active") for o in own):
                 return None
         else:
@@ -235,11 +245,16 @@ class Walker:
         # With K = 1 the kernel reads no anchor, unless K was lowered in mid-loop.
         anchored = max(k, group["inner_steps"]) > 1
         anchors = [o["anchor"] for o in own] if anchored else directions
-        if not (fits(directions) and fits(anchors)):
+        n = _sizes(part.params)
+        if not (fits(directions) and fits(anchors) and _sizes(directions) == _sizes(anchors) == n):
             return None
         where = _pointers(directions), _pointers(anchors), _pointers(part.params)
-        inner_steps = group["inner_steps"]
-        return Plan(k - 1, inner_steps, part.params, own, directions, *where, _sizes(part.params))
+        return Plan(k - 1, group["inner_steps"], part.params, own, directions, *where, n)
+
+
+def _walking(group: dict[str, Any], state: inner.State) -> Iterator[bool]:
+    """Of the parameters with a state, whether each has a vertex in the loop under way."""
+    return (bool(state[p].get("active")) for p in group["params"] if p in state)
 
 
 def _activate(plan: Plan) -> None:

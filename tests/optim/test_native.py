@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe
+from fwrnn_core.errors import ConfigError
 from fwrnn_core.models.kernels import use_backend
 from fwrnn_core.optim import NonFiniteGradient, native
 
@@ -212,3 +215,118 @@ def test_a_bad_gradient_at_the_start_of_a_loop_leaves_the_radius_of_the_last() -
     with pytest.raises(NonFiniteGradient):
         opt.step()
     assert opt.diagnostics()["loop_radius"] == [0.1]
+
+
+PLANS = st.lists(  # per minibatch, which of three groups of two parameters have which gradients
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=3, max_size=3),
+    min_size=4,
+    max_size=16,
+)
+
+
+def walked(backend: str, plan: list[list[tuple[bool, bool]]], own: int, **options: Any) -> Any:
+    """Weights and agreement after every minibatch of a plan, between loops changed by hand."""
+    generator = torch.Generator().manual_seed(0)
+    groups = [[nn.Parameter(torch.randn(3, generator=generator)) for _ in "ab"] for _ in range(3)]
+    extra = {"inner_steps": own} if options["scope"] == "tensor" else {}
+    opt = FrankWolfe(
+        [{"params": groups[0], **extra}, *({"params": g} for g in groups[1:])], **options
+    )
+    seen = []
+    with use_backend(backend):
+        for minibatch in plan:
+            for group, given in zip(groups, minibatch, strict=True):
+                for p, there in zip(group, given, strict=True):
+                    gradient = torch.randn(3, generator=generator)
+                    p.grad = gradient if there else None
+            opt.step()
+            if all(g["inner_step"] == 0 for g in opt.param_groups):
+                with torch.no_grad():
+                    groups[0][0].add_(0.25)
+            seen += [p.detach().clone() for group in groups for p in group]
+            seen.append(opt.agreement().nan_to_num(-1))
+    return seen
+
+
+@needs_c
+@given(
+    plan=PLANS,
+    inner_steps=st.integers(1, 4),
+    own=st.integers(1, 3),
+    scope=st.sampled_from(["tensor", "global"]),
+    trajectory=st.sampled_from(["paper", "released"]),
+)
+@settings(max_examples=150)
+def test_both_paths_agree_whichever_groups_have_gradients(plan, own, **options) -> None:
+    options |= {"lr": 0.1, "radius": 0.5, "outer": None}
+    for a, b in zip(
+        walked("c", plan, own, **options), walked("torch", plan, own, **options), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5, check_dtype=False)
+
+
+def two_groups(**options: Any) -> tuple[nn.Parameter, nn.Parameter, FrankWolfe]:
+    a, b = (nn.Parameter(torch.zeros(2)) for _ in "ab")
+    options = {"lr": 1.0, "inner_steps": 2, "outer": None, **options}
+    return a, b, FrankWolfe([{"params": [a]}, {"params": [b]}], **options)
+
+
+def feed(opt: FrankWolfe, *gradients: tuple[nn.Parameter, Tensor | None]) -> None:
+    for p, gradient in gradients:
+        p.grad = gradient
+    opt.step()
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_group_that_goes_without_a_gradient_goes_back_to_the_anchor(backend: str) -> None:
+    east = torch.tensor([1.0, 0.0])
+    a, b, opt = two_groups()
+    with use_backend(backend):
+        feed(opt, (a, east), (b, east))
+        feed(opt, (a, None), (b, east))
+    assert a.tolist() == [-0.5, 0.0], "one vertex of two, inside the ball"
+    assert b.tolist() == [-1.0, 0.0]
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_a_frozen_group_leaves_the_one_ball_to_the_others(backend: str, frozen: int) -> None:
+    *both, opt = two_groups(scope="global")
+    still, moving = both[frozen], both[1 - frozen]
+    still.requires_grad_(False)
+    with use_backend(backend):
+        for _ in range(2):
+            feed(opt, (moving, torch.tensor([3.0, 4.0])))
+    torch.testing.assert_close(moving.detach(), torch.tensor([-0.6, -0.8]))
+    assert opt.agreement().tolist() == pytest.approx([1.0])
+    assert still.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_weights_changed_between_loops_stay_changed(backend: str) -> None:
+    east = torch.tensor([1.0, 0.0])
+    p, q, b = (nn.Parameter(torch.zeros(2)) for _ in "pqb")
+    opt = FrankWolfe([{"params": [p, q]}, {"params": [b]}], lr=1.0, inner_steps=2, outer=None)
+    with use_backend(backend):
+        feed(opt, (p, east), (b, east))
+        feed(opt, (q, east))
+        with torch.no_grad():
+            p.fill_(7.0)
+        feed(opt, (p, None), (q, None))
+        feed(opt, (p, east))
+    assert p.tolist() == [6.5, 7.0], "half of a walk, from where the weights were put"
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_weight_cut_to_another_shape_is_refused(backend: str) -> None:
+    w = nn.Parameter(torch.ones(1000))
+    opt = FrankWolfe([w], lr=0.1, inner_steps=2, outer=None)
+    with use_backend(backend):
+        for _ in range(2):
+            feed(opt, (w, torch.ones(1000)))
+        w.grad = None
+        w.data = w.data[:10]
+        w.grad = torch.ones(10)
+        with pytest.raises(ConfigError, match=r"shape \(10,\) had shape \(1000,\)"):
+            opt.step()
+    assert opt.inner_step == 0
