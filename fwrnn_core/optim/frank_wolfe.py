@@ -169,8 +169,8 @@ class FrankWolfe(diagnostics.Reports):
             distributed.share_start(process_group, self.param_groups, self._settings())
 
     def add_param_group(self, param_group: Group) -> None:
-        """Add parameters; they join the walk at the next inner step. With a ``process_group`` all
-        workers add the same, and take over the first one's weights.
+        """Add parameters; they join the walk of the groups with their K at the next inner step.
+        With a ``process_group`` all workers add the same, and take over the first one's weights.
 
         Raises:
             ConfigError: as at construction.
@@ -186,7 +186,7 @@ class FrankWolfe(diagnostics.Reports):
         group = self.param_groups[-1]
         try:
             self._prepare(group)
-        except ConfigError:
+        except BaseException:  # the outer optimizer may have reasons of its own
             self.param_groups.pop()
             raise
 
@@ -195,10 +195,8 @@ class FrankWolfe(diagnostics.Reports):
         options.check_group(group, self.step_size)
         options.check_memory(self.param_groups)
         options.check_adaptive(self.adaptive, group, type(self.solver).__name__)
-        # One ball around all: a later group joins it as it stands.
-        shared = self.param_groups[0] if self.scope == "global" and self._built else {}
         group["reference_lr"] = float(group["lr"])
-        group.update({key: shared.get(key, start) for key, start in options.FRESH.items()})
+        group.update(options.start(self.param_groups, self.scope))
         if not self._built:
             return
         options.check_names(group, self._outer.options if self._outer else ())
@@ -217,9 +215,10 @@ class FrankWolfe(diagnostics.Reports):
     def anchored(self) -> Iterator[None]:
         """Put ω_t in place of ω_t + Δ_k, to evaluate or save the model; undone on leaving.
 
-        Outside a loop (:attr:`inner_step` = 0) the weights are ω_t already. Changes made to them
-        inside are lost on leaving. Changes made before, since the last step of a loop, are not seen
-        inside: a ``UserWarning`` says so.
+        Outside a loop (:attr:`inner_step` = 0) the weights are ω_t already, and nothing is undone.
+        In mid-loop, changes made to them inside are lost on leaving, and changes made before, since
+        the last step, are not seen inside: a ``UserWarning`` says so. Save the model alone inside;
+        a checkpoint to go on from holds model and optimizer as they are outside.
 
         Raises:
             RuntimeError: :meth:`step` or :meth:`restart` inside the block.
@@ -374,8 +373,8 @@ class FrankWolfe(diagnostics.Reports):
         checkpoint.check(state_dict, self._settings(), self.param_groups)
         # Copies: a live state_dict shares its tensors with the optimizer that it came from.
         super().load_state_dict(copy.deepcopy(state_dict))
-        if self.outer is not None:
-            self.outer.load_state_dict(copy.deepcopy(state_dict["outer"]))
+        if self._outer is not None:
+            self._outer.load(copy.deepcopy(state_dict["outer"]), self.param_groups)
         self._watch.clear()
         own = state_dict["frank_wolfe"]
         self.updates, self.skipped = own["updates"], own["skipped"]

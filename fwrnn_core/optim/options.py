@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Iterable, Mapping, MutableMapping, Set
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence, Set
 from difflib import get_close_matches
 from itertools import pairwise
 from numbers import Integral, Real
@@ -204,6 +204,21 @@ def radius(group: Mapping[str, Any]) -> float:
     given = group["radius"]
     base = lr if given is None else float(given) * lr / group["reference_lr"]
     return base * group["radius_scale"]
+
+
+def start(groups: Sequence[Mapping[str, Any]], scope: str) -> dict[str, Any]:
+    """What the loop keeps in the last group, which joins the others where they stand: groups of one
+    K share a phase, and in one ball around all everything."""
+    *others, group = groups
+    if scope == "global" and others:
+        return {key: others[0][key] for key in FRESH}
+    same = [g["inner_step"] for g in others if g["inner_steps"] == group["inner_steps"]]
+    phase = max(same, default=0)
+    return {
+        **FRESH,
+        "inner_step": phase,
+        "loop_radius": radius({**group, **FRESH}) if phase else FRESH["loop_radius"],
+    }
 
 
 def describe(opt: FrankWolfe) -> str:

@@ -39,7 +39,8 @@ class Outer:
     """A torch optimizer over the same parameters, with its options mirrored in our groups.
 
     The mirror (betas, weight_decay, momentum, …) lets schedulers and users change the outer
-    optimizer's options on the one object that they hold.
+    optimizer's options on the one object that they hold. It goes both ways: some optimizers keep
+    running values in their groups (step counts, a learning rate of their own).
     """
 
     def __init__(
@@ -51,15 +52,48 @@ class Outer:
         self.optimizer = _build(factory, groups, given)
         defaults = self.optimizer.defaults
         self.options = [k for k in defaults if k not in OWN and k not in _IMPLEMENTATION]
-        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
-            for key in self.options:
-                ours[key] = theirs[key]
+        self._agreed: list[dict[str, Any]] = []  # the options after the last update
+        self._pull(groups)
 
     def add_group(self, group: dict[str, Any]) -> None:
         """Let the outer optimizer follow a group that joined later."""
         self.optimizer.add_param_group(_their_view(group))
-        for key in self.options:
-            group[key] = self.optimizer.param_groups[-1][key]
+        theirs = self.optimizer.param_groups[-1]
+        self._agreed.append({key: theirs[key] for key in self.options})
+        group.update(self._agreed[-1])
+
+    def load(self, state: dict[str, Any], groups: Sequence[dict[str, Any]]) -> None:
+        """Restore the outer optimizer's ``state_dict``. Options that it did not have when the
+        state was saved (an older torch's) keep their defaults."""
+        self.optimizer.load_state_dict(state)
+        for group in (*self.optimizer.param_groups, *groups):
+            for key in self.options:
+                group.setdefault(key, self.optimizer.defaults[key])
+        self._agreed = [{} for _ in groups]
+
+    def _push(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Hand on what users and schedulers changed in our groups since the last update."""
+        count = len(self.optimizer.param_groups)
+        if len(groups) != count:
+            raise ConfigError(
+                f"the optimizer has {len(groups)} parameter groups and its outer optimizer {count}:"
+                " take a group out of both, optimizer.param_groups and"
+                " optimizer.outer.param_groups, or make the optimizer anew"
+            )
+        agreed = self._agreed if len(self._agreed) == count else [{} for _ in groups]
+        for ours, theirs, last in zip(groups, self.optimizer.param_groups, agreed, strict=True):
+            # Users put other parameters into a group's list, when a network grows or is pruned.
+            theirs["params"] = ours["params"]
+            theirs["lr"] = ours["lr"]
+            for key in self.options:
+                if key not in last or ours[key] is not last[key]:
+                    theirs[key] = ours[key]
+
+    def _pull(self, groups: Sequence[dict[str, Any]]) -> None:
+        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            for key in self.options:
+                ours[key] = theirs[key]
+        self._agreed = [{key: group[key] for key in self.options} for group in groups]
 
     def update(
         self, groups: Sequence[dict[str, Any]], params: Sequence[Tensor], grads: Sequence[Tensor]
@@ -67,12 +101,7 @@ class Outer:
         """One outer step with ``grads`` (−Δ_K/δ) for ``params``; other parameters rest.
 
         The caller's ``p.grad`` are put back afterwards."""
-        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
-            # Users put other parameters into a group's list, when a network grows or is pruned.
-            theirs["params"] = ours["params"]
-            theirs["lr"] = ours["lr"]
-            for key in self.options:
-                theirs[key] = ours[key]
+        self._push(groups)
         every = params
         if sum(len(group["params"]) for group in groups) > len(params):
             every = [p for group in groups for p in group["params"]]
@@ -84,6 +113,7 @@ class Outer:
             for p, grad in zip(params, grads, strict=True):
                 p.grad = grad
             self.optimizer.step()
+            self._pull(groups)
         finally:
             for p, own in zip(every, kept, strict=True):
                 p.grad = own

@@ -78,11 +78,12 @@ def test_add_param_group_in_mid_loop() -> None:
     opt = FrankWolfe([a], lr=1.0, inner_steps=2, outer=torch.optim.SGD)
     walk(opt, [{a: [1.0]}])
     opt.add_param_group({"params": [b], "lr": 0.5, "momentum": 0.9})
+    assert opt.inner_step == 1
     walk(opt, [{a: [1.0], b: [1.0]}])
-    assert a.item() == -1.0
-    assert b.item() == -0.5  # its own loop of two has one vertex
+    assert (a.item(), b.item()) == (-1.0, -0.25)  # one vertex of two, and one phase for both
+    assert (opt.inner_step, opt.updates) == (0, 1)
     walk(opt, [{a: [1.0], b: [1.0]}])
-    assert b.item() == -0.5
+    assert b.item() == -0.75
     assert opt.outer is not None
     assert opt.outer.param_groups[1]["momentum"] == 0.9
     with pytest.raises(ConfigError, match="radius = 0"):
@@ -91,6 +92,75 @@ def test_add_param_group_in_mid_loop() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'radius'"):
         opt.add_param_group({"params": [parameter(1.0)], "raduis": 1.0})
     assert len(opt.param_groups) == len(opt.outer.param_groups) == 2
+
+
+class Counting(torch.optim.SGD):
+    """An optimizer that keeps a running value and a mode in its groups, as some do."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
+        self.defaults |= {"count": 0, "training": False}
+        for group in self.param_groups:
+            group |= {"count": 0, "training": False}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        if any(p.dim() > 1 for p in param_group["params"]):
+            raise ValueError("vectors only")
+        super().add_param_group(param_group)
+
+    def step(self, closure: Any = None) -> None:
+        assert all(group["training"] for group in self.param_groups)
+        super().step()
+        for group in self.param_groups:
+            group["count"] += 1
+
+
+def test_running_values_in_the_outer_optimizer_s_groups_run() -> None:
+    w = parameter(0.0)
+    opt = FrankWolfe([w], lr=1.0, inner_steps=1, outer=Counting)
+    assert opt.outer is not None
+    opt.outer.param_groups[0]["training"] = True
+    walk(opt, [{w: [1.0]}] * 3)
+    assert opt.outer.param_groups[0]["count"] == opt.param_groups[0]["count"] == 3
+    opt.param_groups[0]["count"] = 10
+    twin = FrankWolfe([parameter(0.0)], lr=1.0, inner_steps=1, outer=Counting)
+    twin.load_state_dict(opt.state_dict())
+    for one in (opt, twin):
+        walk(one, [{one.param_groups[0]["params"][0]: [1.0]}])
+        assert one.outer.param_groups[0]["count"] == 11, "what users set goes the other way"
+
+
+def test_groups_stay_paired_with_the_outer_optimizer_s() -> None:
+    opt = FrankWolfe([parameter(0.0)], lr=1.0, inner_steps=1, outer=Counting)
+    with pytest.raises(ValueError, match="vectors only"):
+        opt.add_param_group({"params": [nn.Parameter(torch.zeros(2, 2))]})
+    assert opt.outer is not None
+    assert len(opt.param_groups) == len(opt.outer.param_groups) == 1
+    opt.add_param_group({"params": [last := parameter(0.0)]})
+    for group in opt.param_groups:
+        group["training"] = True
+    taken = opt.param_groups.pop(0)
+    with pytest.raises(ConfigError, match="has 1 parameter groups and its outer optimizer 2"):
+        walk(opt, [{last: [1.0]}])
+    opt.outer.param_groups.pop(0)
+    walk(opt, [{last: [1.0]}])
+    assert last.item() == -1.0
+    assert taken["params"][0].item() == 0.0
+
+
+def test_a_state_of_an_outer_optimizer_with_fewer_options_is_loaded() -> None:
+    """torch's Adam learnt ``decoupled_weight_decay`` in 2.7."""
+    w, twin = parameter(1.0), parameter(1.0)
+    opt, other = (FrankWolfe([p], lr=0.1, inner_steps=2) for p in (w, twin))
+    walk(opt, [{w: [1.0]}] * 3)
+    state = opt.state_dict()
+    twin.data.copy_(w)
+    for group in (*state["param_groups"], *state["outer"]["param_groups"]):
+        group.pop("decoupled_weight_decay", None)
+    other.load_state_dict(state)
+    walk(opt, [{w: [1.0]}])
+    walk(other, [{twin: [1.0]}])
+    assert w.item() == twin.item()
 
 
 @pytest.mark.parametrize("outer", [torch.optim.Adam, torch.optim.SGD, None])
