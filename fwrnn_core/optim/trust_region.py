@@ -71,11 +71,13 @@ class Step(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """A closure's loss and gradient at ω_t, and its Hessian as a product."""
+    """A closure's loss and gradient at ω_t, its Hessian as a product, and which parameters the
+    loss depends on: the gradient of the others is 0 here, and they take no part."""
 
     loss: Any
     gradient: list[Tensor]
     product: Product
+    used: list[bool]
 
 
 def steihaug(
@@ -145,8 +147,8 @@ def probe(
                 "hessian='double-backward' needs a closure that returns the loss without calling "
                 "backward(); leave the call out, or use hessian='finite-differences'"
             )
-        gradient = [_dense(p.grad, p) for p in params]
-        return Probe(loss, gradient, _differences(closure, params, radius))
+        gradient, used = _gradient([p.grad for p in params], params)
+        return Probe(loss, gradient, _differences(closure, params, radius), used)
     if not (isinstance(loss, Tensor) and loss.requires_grad):
         raise ConfigError(
             "the closure neither called backward() nor returned a loss that depends on the weights"
@@ -176,8 +178,8 @@ def probe(
             closure().backward()
 
     loss.backward()
-    gradient = [_dense(p.grad, p) for p in params]
-    return Probe(loss.detach(), gradient, _differences(backward, params, radius))
+    gradient, used = _gradient([p.grad for p in params], params)
+    return Probe(loss.detach(), gradient, _differences(backward, params, radius), used)
 
 
 def _has_handwritten_backward(loss: Tensor) -> bool:
@@ -194,7 +196,9 @@ def _has_handwritten_backward(loss: Tensor) -> bool:
     return False
 
 
-def _twice_differentiated(loss: Tensor, params: Sequence[Tensor]) -> tuple[list[Tensor], Product]:
+def _twice_differentiated(
+    loss: Tensor, params: Sequence[Tensor]
+) -> tuple[list[Tensor], Product, list[bool]]:
     with torch.enable_grad():
         grads = torch.autograd.grad(loss, params, create_graph=True, allow_unused=True)
     curved = [g for g in grads if g is not None and g.requires_grad]
@@ -214,7 +218,8 @@ def _twice_differentiated(loss: Tensor, params: Sequence[Tensor]) -> tuple[list[
 
     # Fails here rather than in the first product where the model cannot be differentiated twice.
     product(flatten([torch.zeros_like(p) for p in params]))
-    return [_dense(g, p).detach() for g, p in zip(grads, params, strict=True)], product
+    gradient, used = _gradient(grads, params)
+    return [g.detach() for g in gradient], product, used
 
 
 def _differences(closure: Callable[[], Any], params: Sequence[Tensor], radius: float) -> Product:
@@ -247,6 +252,13 @@ def _differences(closure: Callable[[], Any], params: Sequence[Tensor], radius: f
                 p.copy_(w)
 
     return product
+
+
+def _gradient(
+    grads: Sequence[Tensor | None], params: Sequence[Tensor]
+) -> tuple[list[Tensor], list[bool]]:
+    dense = [_dense(g, p) for g, p in zip(grads, params, strict=True)]
+    return dense, [g is not None for g in grads]
 
 
 def _dense(g: Tensor | None, p: Tensor) -> Tensor:

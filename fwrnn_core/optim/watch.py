@@ -8,13 +8,23 @@ through ``.data`` are not counted, and go unseen.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+_OURS = (
+    str(Path(__file__).parent) + os.sep,
+    str(Path(torch.__file__).parent) + os.sep,
+    contextlib.__file__,
+)
 _version = attrgetter("_version")  # a third faster than a comprehension
 
 
@@ -44,17 +54,29 @@ class Watch:
             self.note(self._params)
 
     def look(self, groups: Sequence[Mapping[str, Any]], state: Mapping[Tensor, Any]) -> None:
-        """Warn if a weight was written to since; the user's call is two frames up."""
+        """Warn if a weight was written to since."""
         if list(map(_version, self._params)) == self._versions:
             return
-        if any(p.dtype != state[p]["direction"].dtype for p in self._params):
+        held = [state.get(p, {}).get("direction") for p in self._params]
+        if any(r is None for r in held):  # the state was cleared: no loop is under way any more
+            self.clear()
+            return
+        if any(p.dtype != r.dtype for p, r in zip(self._params, held, strict=True)):
             return  # converted: the step says what to do
         self._params, self._versions, self._told = (), [], True
         inner_step = max(group["inner_step"] for group in groups)
-        warnings.warn(
+        caution(
             f"the weights were changed after inner step {inner_step} of a loop, not by this "
             "optimizer (load_state_dict, clamp_, …): at the loop's end, and inside anchored(), "
             "they go back to ω_t and the change is lost. Change weights where "
-            "optimizer.inner_step is 0, or call optimizer.restart() after the change",
-            stacklevel=4,
+            "optimizer.inner_step is 0, or call optimizer.restart() after the change"
         )
+
+
+def caution(text: str) -> None:
+    """A ``UserWarning`` that points at the first line outside this package and torch, whose hooks
+    and schedulers wrap ``step`` in frames of their own."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)

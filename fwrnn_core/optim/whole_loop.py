@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from fwrnn_core.optim import distributed, inner, minibatch, walk
 from fwrnn_core.optim.adaptive import AdaptiveRadius
 from fwrnn_core.optim.options import check_global, check_start
 from fwrnn_core.optim.trust_region import TrustRegion, probe, steihaug
+from fwrnn_core.optim.watch import caution
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
@@ -103,10 +103,9 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
 
 def _look_for_gradients(opt: FrankWolfe) -> None:
     if all(p.grad is None for group in opt.param_groups for p in group["params"]):
-        warnings.warn(
+        caution(
             "the closure left no parameter with a gradient, so step(closure) changes nothing: it "
-            "must call loss.backward()",
-            stacklevel=8,  # the caller of step()
+            "must call loss.backward()"
         )
 
 
@@ -143,13 +142,18 @@ def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loo
         group["inner_steps"],
         solver.tolerance,
     )
-    inner.join(params, opt.state, inner_steps=1)
+    taking_part = [
+        (p, g) for p, g, used in zip(params, found.gradient, found.used, strict=True) if used
+    ]
+    inner.join([p for p, _ in taking_part], opt.state, inner_steps=1)
     for g in opt.param_groups:
         g["inner_step"] = g["inner_steps"]
-    walk.unflatten(
-        step.step.div(-radius) if radius else step.step, [opt.state[p]["direction"] for p in params]
-    )
-    for p, gradient in zip(params, found.gradient, strict=True):
+    directions = [
+        opt.state[p]["direction"] if used else torch.empty_like(p)
+        for p, used in zip(params, found.used, strict=True)
+    ]
+    walk.unflatten(step.step.div(-radius) if radius else step.step, directions)
+    for p, gradient in taking_part:
         p.grad = gradient
         if "first_gradient" in opt._rules.record:
             opt.state[p]["first_gradient"] = gradient.clone().mul_(sign)

@@ -217,3 +217,25 @@ def test_by_default_the_model_s_gradient_shrinks_a_hundredfold() -> None:
                      outer=None)  # fmt: skip
     opt.step(lambda: 0.5 * (curvature * w.square()).sum())
     assert float((curvature * w.detach()).norm() / curvature.norm()) <= 1e-2
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_parameters_that_the_loss_does_not_depend_on_rest(backward: bool) -> None:
+    a, b = (nn.Parameter(torch.ones(2)) for _ in "ab")
+    opt = FrankWolfe(
+        [a, b], lr=0.1, solver="trust-region", scope="global", outer=torch.optim.AdamW,
+        weight_decay=0.5,
+    )  # fmt: skip
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = (a - 3).square().sum()
+        if backward:
+            loss.backward()
+        return loss
+
+    for _ in range(3):
+        opt.step(closure)
+    assert b.tolist() == [1.0, 1.0]
+    assert b.grad is None
+    assert a[0] > 1

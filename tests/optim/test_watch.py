@@ -219,3 +219,36 @@ def test_the_bound_on_recurrent_weights_holds_at_the_anchor() -> None:
         if opt.inner_step:
             with opt.anchored():
                 assert all(float(p.detach().abs().max()) <= most for p in recurrent), step
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_warning_points_at_the_user_s_line_under_schedulers_and_hooks_too() -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=5)
+    torch.optim.lr_scheduler.StepLR(opt, 10)  # wraps step
+    opt.register_step_pre_hook(lambda *_: None)
+    walk(model, opt, 3)
+    model.load_state_dict(zeros(model))
+    backward(model)
+    with pytest.warns(UserWarning, match=LOST) as said:
+        opt.step()
+    assert said[0].filename == __file__
+    model.load_state_dict(zeros(model))
+    opt.restart()
+    walk(model, opt, 3)
+    model.load_state_dict(zeros(model))
+    with pytest.warns(UserWarning, match=LOST) as said, opt.anchored():
+        pass
+    assert said[0].filename == __file__
+
+
+@pytest.mark.usefixtures("backend", "silent")
+def test_a_state_that_was_cleared_in_mid_loop_is_of_no_loop() -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=5)
+    walk(model, opt, 3)
+    opt.state.clear()
+    model.load_state_dict(zeros(model))
+    with opt.anchored():
+        assert largest(model) == 0
+    walk(model, opt, 2)
