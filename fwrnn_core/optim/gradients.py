@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -64,8 +64,14 @@ def measure(parts: Sequence[inner.Part], simple: bool) -> list[float]:
     return values
 
 
-def usable(lengths: Sequence[float], found_inf: torch.Tensor | None, nonfinite: str) -> bool:
-    """Whether the gradients are finite; GradScaler's verdict counts where there is one.
+def usable(
+    lengths: Sequence[float],
+    found_inf: torch.Tensor | None,
+    nonfinite: str,
+    name: Callable[[int], str],
+) -> bool:
+    """Whether the gradients are finite; GradScaler's verdict counts where there is one. ``name``
+    says which parameter the i-th length is of.
 
     Raises:
         NonFiniteGradient: they are not, nobody scales, and ``nonfinite`` is ``"raise"``.
@@ -78,7 +84,7 @@ def usable(lengths: Sequence[float], found_inf: torch.Tensor | None, nonfinite: 
     if bad and nonfinite == "raise":
         raise NonFiniteGradient(
             f"the gradients of {len(bad)} of {len(lengths)} tensors hold NaN or infinite entries "
-            f"(first: number {bad[0]} of those with a gradient); weights and state are as before. "
+            f"(first: {name(bad[0])}); weights and state are as before. "
             "Lower lr or radius, check the loss, or pass nonfinite='skip'"
         )
     return not bad

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,7 +39,8 @@ def advance(opt: FrankWolfe) -> list[inner.Loop] | None:
 def _general(opt: FrankWolfe, parts: list[inner.Part]) -> list[inner.Loop] | None:
     if opt.process_group is None and not any(part.params for part in parts):
         return []
-    if not usable(opt, gradients.measure(parts, opt._rules.simple)):
+    lengths = gradients.measure(parts, opt._rules.simple)
+    if not usable(opt, lengths, [p for part in parts for p in part.params]):
         if opt.process_group is None:
             return None
         parts = [inner.Part(group, [], []) for group in opt.param_groups]
@@ -51,13 +53,26 @@ def _general(opt: FrankWolfe, parts: list[inner.Part]) -> list[inner.Loop] | Non
     return [loop for loop in loops if inner.complete(loop)]
 
 
-def usable(opt: FrankWolfe, lengths: list[float]) -> bool:
-    """Whether the gradients of these 2-norms are finite; if not, they count as skipped.
+def usable(opt: FrankWolfe, lengths: list[float], params: Sequence[torch.Tensor]) -> bool:
+    """Whether the gradients of ``params``, of these 2-norms, are finite; if not, they count as
+    skipped.
 
     Raises:
         NonFiniteGradient: under ``nonfinite="raise"``.
     """
     # GradScaler sets found_inf, and grad_scale above, for the time of one step.
-    fine = gradients.usable(lengths, getattr(opt, "found_inf", None), opt.nonfinite)
+    found_inf = getattr(opt, "found_inf", None)
+    fine = gradients.usable(lengths, found_inf, opt.nonfinite, lambda i: _name(opt, params[i]))
     opt.skipped += not fine
     return fine
+
+
+def _name(opt: FrankWolfe, param: torch.Tensor) -> str:
+    """A parameter's name, where it was given one; else its shape and its place."""
+    for number, group in enumerate(opt.param_groups):
+        for place, p in enumerate(group["params"]):
+            if p is param:
+                names = group.get("param_names")
+                where = f"number {place} of group {number}, of shape {tuple(p.shape)}"
+                return str(names[place]) if names else where
+    raise AssertionError("a gradient of no group")

@@ -85,10 +85,8 @@ def make_plain(group: MutableMapping[str, Any]) -> None:
 def check_start(group: Mapping[str, Any], step_size: StepSize) -> None:
     """The same before a loop begins, of what users and schedulers have set since. A learning
     rate of 0 is fine here: schedulers start or end with it."""
+    _check_walk(group)
     steps = group["inner_steps"]
-    if not steps >= 1:
-        raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
-    check_norm(group["norm"])
     if callable(step_size):  # K may have been raised; the named rules are good for every K
         check_step_size(step_size, int(steps))
     lr, given = group["lr"], group["radius"]
@@ -98,19 +96,22 @@ def check_start(group: Mapping[str, Any], step_size: StepSize) -> None:
         _positive("radius", given)
 
 
+def _check_walk(group: Mapping[str, Any]) -> None:
+    steps, momentum = group["inner_steps"], group["gradient_momentum"]
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
+    check_norm(group["norm"])
+    if not 0 <= as_number(momentum) < 1:
+        raise ConfigError(f"gradient_momentum = {momentum!r}: must be in [0, 1)")
+
+
 def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
     """Raise :class:`ConfigError` for a value out of range."""
     _positive("lr", group["lr"])
     if group["radius"] is not None:
         _positive("radius", group["radius"])
-    steps = group["inner_steps"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"inner_steps = {steps!r}: give an integer >= 1")
-    check_norm(group["norm"])
-    check_step_size(step_size, steps)
-    momentum = group["gradient_momentum"]
-    if not 0 <= as_number(momentum) < 1:
-        raise ConfigError(f"gradient_momentum = {momentum!r}: must be in [0, 1)")
+    _check_walk(group)
+    check_step_size(step_size, group["inner_steps"])
     if not isinstance(group["maximize"], bool):
         raise ConfigError(f"maximize = {group['maximize']!r}: give True or False")
     sharded = sys.modules.get("torch.distributed.tensor")  # there if any DTensor is

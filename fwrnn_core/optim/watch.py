@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -76,7 +77,8 @@ class Watch:
 def caution(text: str) -> None:
     """A ``UserWarning`` that points at the first line outside this package and torch, whose hooks
     and schedulers wrap ``step`` in frames of their own."""
-    level, frame = 1, sys._getframe()
+    level = 1
+    frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, stacklevel=level)

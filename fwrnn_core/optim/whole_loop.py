@@ -130,7 +130,7 @@ def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loo
     radius = group["loop_radius"]
     found = probe(closure, params, solver.hessian, radius)
     sign = -1.0 if group["maximize"] else 1.0
-    if not minibatch.usable(opt, walk.norms(found.gradient)):
+    if not minibatch.usable(opt, walk.norms(found.gradient), params):
         if opt.process_group is None:
             return found.loss, [], 0.0
         # The other workers wait for this one's walk: it is 0.

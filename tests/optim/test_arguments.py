@@ -165,6 +165,9 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
     ("key", "value", "message"),
     [
         ("inner_steps", 0, "inner_steps = 0"),
+        ("inner_steps", 2.5, "inner_steps = 2.5"),
+        ("inner_steps", "3", "inner_steps = '3'"),
+        ("gradient_momentum", 2.0, "gradient_momentum = 2.0"),
         ("lr", -0.1, "lr = -0.1"),
         ("lr", math.nan, "lr = nan"),
         ("radius", 0.0, "radius = 0.0"),
@@ -173,7 +176,7 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
 )
 @pytest.mark.parametrize("by_closure", [False, True])
 def test_what_is_set_later_is_checked_before_the_next_loop(
-    key: str, value: float, message: str, by_closure: bool
+    key: str, value: Any, message: str, by_closure: bool
 ) -> None:
     a, b = weight(), weight()
     opt = FrankWolfe([{"params": [a]}, {"params": [b]}], inner_steps=2, lr=0.1)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fwrnn_core import FrankWolfe
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.optim import ProjectedGradient
+from fwrnn_core.optim import NonFiniteGradient, ProjectedGradient
 
 EAST = torch.tensor([1.0, 0.0, 0.0, 0.0])
 
@@ -365,3 +365,18 @@ def test_an_abandoned_loop_leaves_no_gaps_to_the_next() -> None:
     for _ in range(3):
         fresh.step()
     assert gaps == pytest.approx(fresh.diagnostics()["gap"][0], abs=1e-9)
+
+
+def test_a_bad_gradient_is_named() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    for given, said in (
+        (model.parameters(), r"first: number 3 of group 0, of shape \(1,\)"),
+        (model.named_parameters(), "first: 1.bias"),
+    ):
+        opt = FrankWolfe(given)
+        model[0].weight.requires_grad_(False)
+        model.zero_grad()
+        model(torch.ones(1, 2)).sum().backward()
+        model[1].bias.grad.fill_(float("nan"))
+        with pytest.raises(NonFiniteGradient, match=said):
+            opt.step()
