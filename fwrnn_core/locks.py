@@ -8,14 +8,22 @@ takes its next best.
 from __future__ import annotations
 
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# Seconds for which somebody who merely asks may hold a lock.
+_ASKED = 0.1
 
 
 @contextmanager
@@ -28,7 +36,7 @@ def held(path: Path, waiting: str, refusal: Exception | None = None) -> Iterator
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_ASKED, poll_interval=_ASKED / 5)
     except Timeout:
         if refusal is not None:
             raise refusal from None
@@ -41,9 +49,26 @@ def held(path: Path, waiting: str, refusal: Exception | None = None) -> Iterator
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock file ``path`` right now."""
-    if not path.exists():
+    """Whether some process holds the lock file ``path`` right now. One that is not ours to read is
+    not ours to train either, and counts as free."""
+    if fcntl is None:
+        return path.exists() and _taken(path)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
         return False
+    try:  # shared, so that two who ask do not take each other for the holder
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _taken(path: Path) -> bool:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -59,15 +84,16 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     Raises :class:`OSError`; the old file then stands as it was, and nothing beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    # As readable as the user's umask has it, unlike what tempfile makes.
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; a shared cache or checkout must stay readable.
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -31,7 +31,7 @@ def home() -> Path:
 def _project() -> Path | None:
     """The folder that ``FWRNN_HOME`` names, or the checkout; None outside of one."""
     if override := os.environ.get("FWRNN_HOME"):
-        folder = Path(override).expanduser().resolve()
+        folder = _expanded(override).resolve()
         if folder.is_file():
             raise ConfigError(f"FWRNN_HOME = {override} is a file; set it to a folder")
         return folder
@@ -42,10 +42,19 @@ def _project() -> Path | None:
     return None
 
 
+def _expanded(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:  # a user without an entry, as in some containers
+        raise ConfigError(
+            f"{folder}: there is no home folder; set HOME, or FWRNN_HOME and XDG_CACHE_HOME"
+        ) from None
+
+
 def user_cache() -> Path:
     """The user's own cache folder, ``~/.cache/fwrnn`` (``$XDG_CACHE_HOME`` is honoured)."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(base) / "fwrnn").expanduser()
+    return _expanded(base) / "fwrnn"
 
 
 def kernel_cache() -> Path:
@@ -64,7 +73,7 @@ def records() -> Path:
     if project := _project():
         return project / "data" / "records"
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return (Path(base) / "fwrnn" / "records").expanduser()
+    return _expanded(base) / "fwrnn" / "records"
 
 
 def checkpoints() -> Path:

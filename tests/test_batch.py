@@ -82,6 +82,16 @@ def stamp_of(notebook: str, **given: object) -> dict[str, str]:
     return stamp.stamp(notebook, given, Graph(paths.PACKAGE))
 
 
+def test_a_list_of_what_would_run_downloads_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_notebook(project / "notebooks/a.ipynb", "x = 1", metadata={"data": ["har-2"]})
+    monkeypatch.setattr("fwrnn_core.data.inventory.cached_source", lambda family: None)
+    monkeypatch.setattr("fwrnn_core.data.catalog.load", lambda name: pytest.fail("downloads"))
+    (plan,) = batch.plan(["notebooks/a.ipynb"], fetch=False)
+    assert plan.stamp["data har-2"] == "not here yet"
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -117,14 +127,14 @@ def test_touching_files_makes_nothing_stale(project: Path) -> None:
 def test_parameters_cells_and_data_are_ingredients(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamp, "_fingerprint", {"har-2": "f1"}.__getitem__)
+    monkeypatch.setattr(stamp, "_fingerprint", lambda name, fetch: "f1")
     metadata = {"data": ["har-2"]}
     write_notebook(
         project / "notebooks/a.ipynb", "K = 1", "%matplotlib inline\n!ls", metadata=metadata
     )
     before = stamp_of("notebooks/a.ipynb", K=1)
     assert stamp.changes(before, stamp_of("notebooks/a.ipynb", K=2)) == ["parameters"]
-    monkeypatch.setattr(stamp, "_fingerprint", {"har-2": "f2"}.__getitem__)
+    monkeypatch.setattr(stamp, "_fingerprint", lambda name, fetch: "f2")
     assert stamp.changes(before, stamp_of("notebooks/a.ipynb", K=1)) == ["data har-2"]
     write_notebook(project / "notebooks/a.ipynb", "K = 1", "2", metadata=metadata)
     assert "notebook" in stamp.changes(before, stamp_of("notebooks/a.ipynb", K=1))

@@ -57,9 +57,11 @@ def plan(
     output: Path | None = None,
     force: bool = False,
     here: bool = True,
+    fetch: bool = True,
 ) -> list[Plan]:
     """Check all parameters of all notebooks, then compare stamps. Runs nothing. ``here`` says that
-    they will run on this machine, with the devices that it has.
+    they will run on this machine, with the devices that it has; ``fetch``, that the data they need
+    may be downloaded now, else what is not there counts as changed.
 
     Raises :class:`~fwrnn_core.errors.ConfigError` for an unknown profile or parameter, before
     anything has been executed.
@@ -68,13 +70,15 @@ def plan(
     folder = output or output_folder(given, profile)
     checked = {name: _parameters.check(name, given, profile, here) for name in notebooks}
     graph = Graph(paths.PACKAGE)
-    return [_plan_one(name, checked[name], folder / name, graph, force) for name in notebooks]
+    stamps = {name: stamp(name, checked[name], graph, fetch) for name in notebooks}
+    return [
+        _plan_one(name, checked[name], folder / name, stamps[name], force) for name in notebooks
+    ]
 
 
 def _plan_one(
-    notebook: str, parameters: Mapping[str, Any], output: Path, graph: Graph, force: bool
+    notebook: str, parameters: Mapping[str, Any], output: Path, new: Stamp, force: bool
 ) -> Plan:
-    new = stamp(notebook, parameters, graph)
     old, seconds = last_run(output)
     reasons = ["asked to"] if force else changes(old, new)
     return Plan(notebook, parameters, output, new, reasons, seconds)

@@ -27,8 +27,10 @@ from fwrnn_core.errors import ConfigError
 Stamp = dict[str, str]
 
 
-def stamp(notebook: str, parameters: Mapping[str, Any], graph: Graph) -> Stamp:
+def stamp(notebook: str, parameters: Mapping[str, Any], graph: Graph, fetch: bool = True) -> Stamp:
     """The stamp of ``notebook`` (path from the root) when run with ``parameters``.
+
+    Without ``fetch`` nothing is downloaded, and a dataset that is not here has no fingerprint.
 
     Raises :class:`~fwrnn_core.errors.ConfigError` for a notebook that is not valid JSON or not
     valid Python, and whatever loading a named dataset raises.
@@ -43,7 +45,7 @@ def stamp(notebook: str, parameters: Mapping[str, Any], graph: Graph) -> Stamp:
         "notebook": essence(source),
         "parameters": json.dumps(dict(parameters), sort_keys=True),
         **{f"code {path.relative_to(graph.folder.parent)}": _file_digest(path) for path in files},
-        **{f"data {name}": _fingerprint(name) for name in wanted.get("data", ())},
+        **{f"data {name}": _fingerprint(name, fetch) for name in wanted.get("data", ())},
         **_records(wanted.get("records", ())),
         **libraries(),
     }
@@ -102,10 +104,13 @@ def _file_digest(path: Path) -> str:
 
 
 @lru_cache
-def _fingerprint(name: str) -> str:
-    from fwrnn_core.data import load
+def _fingerprint(name: str, fetch: bool) -> str:
+    from fwrnn_core.data import catalog, inventory
 
-    return str(load(name).fingerprint)
+    family = catalog.entry(name).family
+    if not fetch and family and inventory.cached_source(family) is None:
+        return "not here yet"
+    return str(catalog.load(name).fingerprint)
 
 
 def _records(patterns: list[str]) -> Stamp:

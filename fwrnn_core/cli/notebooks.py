@@ -120,6 +120,7 @@ def run_notebooks(args: argparse.Namespace) -> int:
         args.output.resolve() if args.output else None,
         args.force,
         here=args.engine == "local",
+        fetch=not args.list,
     )
     if args.output and not args.list:
         _make(args.output)

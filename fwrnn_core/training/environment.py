@@ -124,7 +124,9 @@ def note_sources() -> None:
     _commit()
 
 
-_BOOKKEEPING = ("checkpoint", "environment", "queue", "records", "session", "status", "verify")
+_BOOKKEEPING = (
+    "checkpoint", "environment", "progress", "queue", "records", "session", "status", "verify",
+)  # fmt: skip
 
 
 @functools.cache
@@ -161,14 +163,18 @@ def _processor() -> str:
 
 @functools.cache
 def _commit() -> str | None:
-    """Commit of the checkout that the package runs from, with ``+`` if the package was changed."""
+    """Commit of the checkout that the package runs from, with ``+`` if the package was changed;
+    None outside of one, also where it merely lies in somebody else's."""
     folder = Path(fwrnn_core.__file__).parent
     try:
         git = ["git", "-C", str(folder)]
+        ours = subprocess.run(
+            [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True
+        )
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
         diff = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "."], capture_output=True)
     except OSError:
         return None
-    if head.returncode:
+    if ours.returncode or head.returncode:
         return None
     return head.stdout.strip()[:12] + ("+" if diff.returncode else "")

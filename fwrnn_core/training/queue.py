@@ -24,16 +24,19 @@ from tqdm.auto import tqdm
 from fwrnn_core import paths
 from fwrnn_core.errors import FwrnnError
 from fwrnn_core.signals import terminable
+from fwrnn_core.training import checkpoint
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.progress import Bar, Place
-from fwrnn_core.training.session import filed, train
+from fwrnn_core.training.session import AlreadyRunning, filed, train
 from fwrnn_core.training.status import status
 
 # Of a worker: where it tells how far which run is, in epochs.
 _places: Queue[Place] | None = None
 _orphaned, _stopping, _busy = threading.Event(), threading.Event(), threading.Event()
 _TOLD_EVERY = 1.0  # seconds between two messages of a run
+_POLL = 0.5  # seconds
+_ELSEWHERE = "elsewhere"  # status of a run that another process trains
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,12 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
             threads=threads,
             progress=False,
             stop_after=stop_after,
+            wait=False,
             on_batch=tell,
         )
         return Outcome(config.name, record.status)
+    except AlreadyRunning:
+        return Outcome(config.name, _ELSEWHERE)
     except FwrnnError as error:
         return Outcome(config.name, "failed", str(error))
     except KeyboardInterrupt:
@@ -120,8 +126,8 @@ def train_all(
     """Train what is missing among ``configs``, ``jobs`` processes at a time.
 
     The bar counts the epochs that all runs together have yet to make. A run that fails does not
-    stop the others. Ctrl-C or SIGTERM lets each running process write its checkpoint and starts no
-    further run.
+    stop the others, and one that another process trains comes last: two calls share the work.
+    Ctrl-C or SIGTERM lets each running process write its checkpoint and starts no further run.
     """
     todo = missing(configs, stop_after)
     if not todo:
@@ -130,24 +136,38 @@ def train_all(
     places: Queue[Place] = context.Queue()
     heard, stop = context.Pipe(duplex=False)
     outcomes: list[Outcome] = []
+    told: list[RunConfig] = []  # of which it was said that another process trains them
     with (
         terminable(),
         ProcessPoolExecutor(jobs, context, _start, (places, heard, threads)) as pool,
         Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
     ):
-        waiting = list(todo)
-        running: dict[Future[Outcome], str] = {}
+        waiting, elsewhere = list(todo), list[RunConfig]()
+        running: dict[Future[Outcome], RunConfig] = {}
         try:
-            while waiting or running:
+            while waiting or running or elsewhere:
+                if not waiting:
+                    waiting = [c for c in elsewhere if not checkpoint.is_running(c.id)]
+                    elsewhere = [c for c in elsewhere if c not in waiting]
                 while waiting and len(running) < jobs:
                     config = waiting.pop(0)
                     future = pool.submit(_one, config.to_dict(), device, threads, stop_after)
-                    running[future] = config.name
-                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                    running[future] = config
+                if not running:
+                    time.sleep(_POLL)
+                done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
                 for place in _waiting_in(places):
                     bar.move(place)
                 for future in done:
-                    outcome = _outcome(future, running.pop(future))
+                    config = running.pop(future)
+                    outcome = _outcome(future, config.name)
+                    if outcome.status == _ELSEWHERE:
+                        if config not in told:
+                            text = "another process is training this run; waiting, at the end"
+                            tqdm.write(f"{config.name}: {text}", file=sys.stderr)
+                            told.append(config)
+                        elsewhere.append(config)
+                        continue
                     outcomes.append(outcome)
                     bar.end(outcome.name)
                     note = f": {outcome.error}" if outcome.error else ""

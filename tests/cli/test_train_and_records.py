@@ -395,3 +395,16 @@ def test_help_is_shown_by_a_terminal_that_lacks_its_characters(command, encoding
         env={**os.environ, "PYTHONIOENCODING": encoding},
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_without_a_home_folder_the_way_out_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("FWRNN_HOME", raising=False)
+    monkeypatch.setattr(paths, "_project", lambda: None)
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert main(["records"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no home folder; set HOME, or FWRNN_HOME" in said

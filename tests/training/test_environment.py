@@ -53,3 +53,12 @@ def test_a_changed_package_is_marked_behind_its_commit(package: Path):
     assert len(clean) == 12
     (package / "optim/c.py").write_text("two\n")
     assert commit() == clean + "+"
+
+
+def test_a_package_that_lies_in_somebody_else_s_checkout_has_no_commit(package: Path):
+    host = package.parent
+    git = ["git", "-C", str(host), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (host / ".gitignore").write_text("package\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "theirs"]):
+        subprocess.run([*git, *command], check=True)
+    assert environment._commit.__wrapped__() is None

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from helpers import small
 
+from fwrnn_core import locks
 from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
 from fwrnn_core.training.progress import Bar, Place
 
@@ -52,6 +54,30 @@ def test_side_by_side_runs_are_the_runs_alone_and_failures_are_reported():
         alone = train(config, store=False, progress=False)
         assert records.read(records.path_of(config.name)).essence() == alone.essence()
     assert [c.name for c in queue.missing(configs)] == ["q/bad"]
+
+
+def test_a_run_that_another_process_trains_comes_last_and_blocks_no_other(capsys):
+    first, second = small("q/elsewhere"), small("q/here", seed=1)
+    taken, seen = threading.Event(), []
+
+    def train_the_first():
+        with locks.held(checkpoint.lock_of(first.id), "waiting"):
+            taken.set()
+            while not records.path_of(second.name).exists():
+                time.sleep(0.05)
+            seen.append(records.path_of(first.name).exists())
+
+    other = threading.Thread(target=train_the_first)
+    other.start()
+    assert taken.wait(10)
+    outcomes = queue.train_all([first, second], progress=False)
+    other.join()
+    assert seen == [False]
+    assert [(o.name, o.status) for o in outcomes] == [
+        ("q/here", "complete"),
+        ("q/elsewhere", "complete"),
+    ]
+    assert capsys.readouterr().err.count("another process is training this run") == 1
 
 
 def test_a_run_that_raises_anything_does_not_stop_the_others():

@@ -1,0 +1,96 @@
+"""Files that several processes share."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fwrnn_core import locks
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes and shared locks are POSIX's")
+
+HOLD = """
+import sys
+from pathlib import Path
+from fwrnn_core import locks
+with locks.held(Path(sys.argv[1]), "waiting"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A lock that another process holds."""
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield path
+        process.kill()
+
+
+def test_a_lock_of_another_process_is_seen_and_refused(elsewhere: Path) -> None:
+    assert locks.is_held(elsewhere)
+    refusal = RuntimeError("busy")
+    with pytest.raises(RuntimeError, match="busy"), locks.held(elsewhere, "waiting", refusal):
+        pass
+    assert not locks.is_held(elsewhere.with_name("none"))
+
+
+@posix
+def test_those_who_ask_neither_find_nor_stop_each_other(tmp_path: Path) -> None:
+    path, over, found = tmp_path / "lock", threading.Event(), []
+    with locks.held(path, "waiting"):
+        pass
+
+    def ask() -> None:
+        while not over.is_set():
+            found.append(locks.is_held(path))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        while len(found) < 2000:
+            with locks.held(path.with_name("other"), "waiting"):
+                found.append(locks.is_held(path))
+        for _ in range(20):
+            with locks.held(path, "waiting", RuntimeError("busy")):
+                pass
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not any(found[:2000])
+
+
+@posix
+def test_asking_needs_no_right_to_write(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch(mode=0o400)
+    before = path.stat()
+    assert not locks.is_held(path)
+    assert (path.stat().st_mode, path.stat().st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+@posix
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_files_are_as_readable_as_the_user_wants_them(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        locks.write_atomic(tmp_path / "new" / "a", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new" / "a").stat().st_mode) == mode
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a"]
