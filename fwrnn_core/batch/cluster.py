@@ -8,13 +8,14 @@ machines of a cluster need the same environment and see the checkout under the s
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from fwrnn_core import paths
-from fwrnn_core.batch.local import Worker
+from fwrnn_core.batch.local import Worker, running
 from fwrnn_core.batch.plan import Plan
 from fwrnn_core.batch.progress import Outcome, Progress
 from fwrnn_core.batch.report import Failure
@@ -71,6 +72,7 @@ def execute(plan: Plan, home: str) -> Outcome:
         return worker.run(plan, _silent)
     finally:
         worker.stop()
+        shutil.rmtree(running(), ignore_errors=True)
 
 
 def _threads() -> int:

@@ -116,8 +116,9 @@ class LiveExplorer(ipywidgets.VBox):
             self._show(piece)
         except Stopped:
             self.status = "stopped; the picture is the last complete one"
-        except (FwrnnError, RuntimeError) as error:  # torch reports wrong shapes as RuntimeError
-            self.status = str(error)
+        except Exception as error:  # nobody else would hear of it: this is a thread
+            known = isinstance(error, FwrnnError)
+            self.status = str(error) if known else f"{type(error).__name__}: {error}"
         finally:
             self.running = False
 

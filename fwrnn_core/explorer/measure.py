@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.explorer.slices import Slice
 from fwrnn_core.explorer.surfaces import Array
+from fwrnn_core.models.draws import SameDraws
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.optim.balls import Norm
 
@@ -35,6 +36,7 @@ class _Twin:
         if not self.params:
             raise ConfigError("the model has no parameters that require a gradient")
         self.loss_fn, self.batch = loss_fn, batch
+        self._draws = SameDraws(self.model)
         self.anchor = [p.detach().clone() for p in self.params]
 
     def evaluate(self) -> float:
@@ -45,8 +47,7 @@ class _Twin:
         inputs, targets = self.batch
         for p in self.params:
             p.grad = None
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(0)
+        with self._draws.again(), torch.enable_grad():
             loss = self.loss_fn(self.model(inputs), targets)
             loss.backward()
         if not math.isfinite(float(loss.detach())):

@@ -10,6 +10,7 @@ import torch
 from fwrnn_core.reports.names import label
 from fwrnn_core.training import Record, Run, RunConfig
 from fwrnn_core.training.environment import deterministic
+from fwrnn_core.training.session import on_threads
 
 
 def live(
@@ -28,20 +29,15 @@ def live(
     for MNIST would take longer than the training. Computes on one thread, as recorded runs do.
     """
     runs = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for seed in seeds:
-            given = {"epochs": epochs, "seed": seed, "data.train_limit": train_limit, **changes}
-            run = Run(config.replace(**given), device)
-            if test_limit is not None and test_limit < len(run.data.test):
-                everything = torch.arange(len(run.data.train))
-                run.data = run.data.select(everything, torch.arange(test_limit))
-            with deterministic(device):
-                run.advance(epochs, progress=False)
-            runs.append(run.record())
-    finally:
-        torch.set_num_threads(before)
+    for seed in seeds:
+        given = {"epochs": epochs, "seed": seed, "data.train_limit": train_limit, **changes}
+        run = Run(config.replace(**given), device)
+        if test_limit is not None and test_limit < len(run.data.test):
+            everything = torch.arange(len(run.data.train))
+            run.data = run.data.select(everything, torch.arange(test_limit))
+        with on_threads(1), deterministic(device):
+            run.advance(epochs, progress=False)
+        runs.append(run.record())
     return runs
 
 

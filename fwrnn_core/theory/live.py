@@ -17,6 +17,7 @@ from fwrnn_core.training import Record, RunConfig
 from fwrnn_core.training.environment import deterministic
 from fwrnn_core.training.loop import Run
 from fwrnn_core.training.probes import Probe, ProbeContext
+from fwrnn_core.training.session import on_threads
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def follow(
 ) -> LivePath:
     """Train a run in memory, without progress bar or files, and keep points of its path.
 
-    It trains on ``device``; what is returned lies on the CPU, where the pages measure and draw.
+    It trains on ``device``, on one thread as recorded runs do; what is returned lies on the CPU,
+    where the pages measure and draw.
 
     >>> from fwrnn_core.training import DataConfig, ModelConfig, RunConfig
     >>> adding = DataConfig("adding", {"length": 10, "train": 100, "test": 10})
@@ -61,7 +63,7 @@ def follow(
         ConfigError: the run is too short for a single outer update, so that it has no path.
     """
     keeper = PathProbe(snapshots)
-    with deterministic(device):
+    with on_threads(1), deterministic(device):
         run = Run(config, device, [keeper, *probes])
         run.advance(config.epochs, progress=False)
         record = run.record()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.models.draws import SameDraws
 from fwrnn_core.models.indrnn import IndRNN
 from fwrnn_core.models.kernels import use_backend
 
@@ -266,7 +267,7 @@ def model_objective(
     for module in twin.modules():
         if isinstance(module, IndRNN):
             module.constrain = False
-    randomness = _Randomness(twin)
+    draws = SameDraws(twin)
 
     def risk(vector: Tensor) -> Tensor:
         weights = layout.unflatten(vector)
@@ -282,7 +283,7 @@ def model_objective(
     def guard(kind: str) -> Iterator[None]:
         # Fused kernels have no second derivative and take one point; the plain recurrences can.
         plain = vectorize or (kind == "hvp" and hvp == "double-backward")
-        with randomness.frozen(), use_backend("reference") if plain else nullcontext():
+        with draws.again(), use_backend("reference") if plain else nullcontext():
             yield
 
     return Objective(risk, origin, layout=layout, hvp=hvp, guard=guard, vectorize=vectorize)
@@ -291,23 +292,3 @@ def model_objective(
 def _like(tensor: Tensor, origin: Tensor) -> Tensor:
     tensor = tensor.detach()
     return tensor.to(origin) if tensor.is_floating_point() else tensor.to(origin.device)
-
-
-class _Randomness:
-    """Makes every evaluation of a network see the same draws, and nobody else's draws move."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.own: list[tuple[torch.Generator, Tensor]] = []
-        for module in model.modules():
-            generator = getattr(module, "generator", None)
-            if isinstance(generator, torch.Generator):
-                self.own.append((torch.Generator(), generator.get_state()))
-                module.__dict__["generator"] = self.own[-1][0]
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            for generator, state in self.own:
-                generator.set_state(state)
-            yield

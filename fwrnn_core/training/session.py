@@ -89,7 +89,7 @@ def train(
         raise ConfigError(f"stop_after = {stop_after} is out of range; valid: >= 1")
     until = min(stop_after or config.epochs, config.epochs)
     note_sources()
-    with _threads(threads), deterministic(device):
+    with on_threads(threads), deterministic(device):
         if not store:
             run = Run(config, device, probes)
             run.advance(until, progress=progress, on_epoch=on_epoch, on_batch=on_batch)
@@ -223,7 +223,8 @@ def _signals() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
+def on_threads(count: int) -> Iterator[None]:
+    """Inside, torch computes on that many threads: its last bits depend on their number."""
     if count < 1:
         raise ConfigError(f"threads = {count} is out of range; valid: >= 1")
     before = torch.get_num_threads()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -78,6 +79,12 @@ def test_errors_in_the_thread_become_words():
     live.wait(30)
     assert not live.running
     assert live.status not in ("", "measuring…")
+    live._batch = (x, y)
+    for error in (ValueError("of the loss"), KeyError("of anything")):
+        live._loss_fn = Mock(side_effect=error)
+        live.measure()
+        live.wait(30)
+        assert live.status == f"{type(error).__name__}: {error}"
     with pytest.raises(ConfigError, match="resolution"):
         explore(model, loss_fn, (x, y), resolution=200)
 
@@ -134,6 +141,14 @@ def test_wrong_choices_become_words(small, monkeypatch):
     small.wait(30)
     assert not small.running
     assert "Did you mean 'adding'" in small.status
+
+
+def test_whatever_stops_the_training_is_said(small, monkeypatch):
+    monkeypatch.setattr(panel.Run, "step", Mock(side_effect=RuntimeError("out of memory")))
+    small.start()
+    small.wait(30)
+    assert not small.running
+    assert small.status == "RuntimeError: out of memory"
 
 
 def test_a_run_that_diverges_says_so(small):

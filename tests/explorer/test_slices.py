@@ -11,7 +11,7 @@ from torch import nn
 
 from fwrnn_core.errors import ConfigError, RecordError
 from fwrnn_core.explorer import Explorer, Slice, load_slice, plane_slice
-from fwrnn_core.explorer.measure import Stopped
+from fwrnn_core.explorer.measure import Stopped, _Twin
 from fwrnn_core.explorer.slices import FOLDER, names
 from fwrnn_core.explorer.surfaces import make_surface
 from fwrnn_core.explorer.taming import tame
@@ -225,3 +225,15 @@ def test_slopes_that_the_grid_carries_stay_as_measured():
     tx, ty = tame(loss, gx, gy, 0.1, 0.125)
     np.testing.assert_array_equal(tx, gx)
     np.testing.assert_array_equal(ty, gy)
+
+
+def test_a_model_with_a_generator_of_its_own_is_measured_with_the_same_draws():
+    torch.manual_seed(0)
+    net = RecurrentNet(2, 6, 1, initial_state="uniform", generator=torch.Generator())
+    generator = torch.Generator().manual_seed(1)
+    batch = torch.randn(8, 5, 2, generator=generator), torch.randn(8, 1, generator=generator)
+    before = net.generator.get_state(), torch.get_rng_state()
+    twin = _Twin(net, mse, batch)
+    assert len({twin.evaluate() for _ in range(3)}) == 1
+    for state, now in zip(before, (net.generator.get_state(), torch.get_rng_state()), strict=True):
+        assert torch.equal(state, now), "nobody else's draws move"

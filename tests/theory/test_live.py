@@ -53,3 +53,16 @@ def test_the_risk_of_a_path_is_that_of_its_model() -> None:
 def test_a_run_too_short_for_one_update_is_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigError, match="one inner loop of K = 30; give more epochs"):
         follow(SMALL.replace(**{"optimizer.inner_steps": 30}), snapshots=2)
+
+
+def test_the_path_does_not_depend_on_the_threads_that_torch_has():
+    before = torch.get_num_threads()
+    try:
+        paths = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            paths.append(follow(SMALL, snapshots=3).points)
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*paths)
