@@ -173,10 +173,10 @@ def test_records_are_counted_by_family() -> None:
     }
     rows = status.record_rows(found, ["a/b/x", "a/b/y", "a/b/z", "a/c/1"])
     assert rows == [
-        ["a/b", "2 of 3", "1", "1,201", "1.0", "har-2 (hapt)"],
-        ["a/c", "0 of 1", "–", "–", "–", "–"],
-        ["elsewhere/a", "1 of 1", "0", "2", "0.5", "har-2 (hapt)"],
-        ["own", "1 of 1", "0", "0", "0.0", "har-2 (hapt)"],
+        ["a/b", "2 of 3", "1", "1", "1,201", "1.0", "har-2 (hapt)"],
+        ["a/c", "0 of 1", "–", "–", "–", "–", "–"],
+        ["elsewhere/a", "1 of 1", "1", "0", "2", "0.5", "har-2 (hapt)"],
+        ["own", "1 of 1", "0", "0", "0", "0.0", "har-2 (hapt)"],
     ]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Notebook", "Parameters", "Code cells", "Seconds", "Executed (UTC)")
 
-RUNS = ("Runs", "Recorded", "Diverged", "Epochs", "Hours", "Data")
+RUNS = ("Runs", "Recorded", "To the last epoch", "Diverged", "Epochs", "Hours", "Data")
 
 
 def status_row(notebook: dict[str, Any]) -> list[str]:
@@ -157,12 +157,13 @@ def record_rows(found: Mapping[str, Record], planned: Iterable[str]) -> list[lis
 
 
 def _sums(runs: list[Record]) -> list[str]:
-    """Diverged runs, epochs and hours, dashes where there is no run."""
+    """Complete and diverged runs, epochs and hours, dashes where there is no run."""
     if not runs:
-        return ["–"] * 3
+        return ["–"] * 4
+    complete = sum(run.status == "complete" for run in runs)
     diverged = sum(run.status == "diverged" for run in runs)
     epochs, seconds = sum(run.epochs for run in runs), sum(run.seconds for run in runs)
-    return [str(diverged), f"{epochs:,}", f"{seconds / 3600:.1f}"]
+    return [str(complete), str(diverged), f"{epochs:,}", f"{seconds / 3600:.1f}"]
 
 
 def _family(name: str) -> str:
