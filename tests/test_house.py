@@ -134,11 +134,14 @@ def test_commands_in_the_pages_exist(command: str) -> None:
     assert build_parser().parse_args(arguments).handler
 
 
-def test_links_of_the_readme_lead_to_files() -> None:
+def test_links_of_the_readme_lead_to_files_and_headings() -> None:
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text("utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
         for target in re.findall(r"\]\(([^)]+)\)", text):
-            assert target.startswith("https://") or (ROOT / target).exists(), target
+            there = target[1:] in anchors if target.startswith("#") else (ROOT / target).exists()
+            assert target.startswith("https://") or there, target
 
 
 def test_versions_agree() -> None:

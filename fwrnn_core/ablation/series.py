@@ -360,8 +360,8 @@ class Series:
             return f"{start}, and the runs agree to the last digit."
         return (
             f"{start}. Runs by the same sources on the same processor agree to the last digit, "
-            f"which leaves up to {different} different results per seed. They lie up to "
-            f"{max(spans):.2f} points apart, by rounding alone."
+            f"which leaves up to {different} different results per seed, of other processors or "
+            f"versions. They lie up to {max(spans):.2f} points apart."
         )
 
     def contrast(self, setting: str, other: str, above: str, below: str, neither: str) -> str:
