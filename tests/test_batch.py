@@ -168,10 +168,10 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
         (["alpha", "-p", "profile", "slow"], "unknown profile 'slow'"),
         (["alpha", "-p", "K", "many"], "parameter 'K' is int (default 5), 'many' is not"),
         (["alpha", "-p", "K", "1", "-p", "K", "2"], "'K' was given twice"),
-        (["alpha", "--jobs", "0"], "--jobs 0 is out of range"),
+        (["alpha", "--jobs", "0"], "--jobs = 0 is out of range"),
         (["alpha", "--engine", "dsk"], "Did you mean 'dask'?"),
         # Also where nothing is to run, and before anything else is looked at.
-        (["--jobs", "0", "--list"], "--jobs 0 is out of range"),
+        (["--jobs", "0", "--list"], "--jobs = 0 is out of range"),
         (["nonsense", "--engine", "foo", "--list"], "unknown engine 'foo'"),
         (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
         (["broken"], "not a notebook"),
@@ -196,7 +196,7 @@ def test_the_book_checks_its_options_first(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["book", "--jobs", "-1"]) == 2
-    assert "--jobs -1 is out of range" in capsys.readouterr().err
+    assert "--jobs = -1 is out of range" in capsys.readouterr().err
 
 
 def test_outside_a_project_it_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ def check_options(jobs: int, engine: str, scheduler: str | None) -> None:
     if scheduler and engine != "dask":
         raise ConfigError(f"--scheduler {scheduler} needs --engine dask.")
     if jobs < 1:
-        raise ConfigError(f"--jobs {jobs} is out of range: 1 or more.")
+        raise ConfigError(f"--jobs = {jobs} is out of range; valid: >= 1")
 
 
 def run(

@@ -102,7 +102,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster, e.g. tcp://host:8786"
     )
     parser.add_argument("--force", action="store_true", help="execute also what is up to date")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--no-progress", "--quiet", dest="quiet", action="store_true", help="draw no progress bar"
+    )
 
 
 def run_notebooks(args: argparse.Namespace) -> int:

@@ -63,7 +63,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--stop-after", type=int, metavar="N", help="file a partial record after N epochs"
     )
-    parser.add_argument("--no-progress", action="store_true", help="draw no progress bar")
+    parser.add_argument(
+        "--no-progress", "--quiet", action="store_true", help="draw no progress bar"
+    )
     parser.set_defaults(handler=run)
 
 

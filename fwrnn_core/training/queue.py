@@ -48,13 +48,12 @@ class Outcome:
     error: str | None = None
 
 
-def _start(places: Queue[Place], stop: connection.Connection, threads: int) -> None:
+def _start(places: Queue[Place], stop: connection.Connection) -> None:
     global _places
     _places = places
     # Ctrl-C reaches the whole process group; while a run is on, `train` answers it by writing its
     # checkpoint. A worker that dies of it between two runs would break the pool for the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
 
 
@@ -139,7 +138,7 @@ def train_all(
     told: list[RunConfig] = []  # of which it was said that another process trains them
     with (
         terminable(),
-        ProcessPoolExecutor(jobs, context, _start, (places, heard, threads)) as pool,
+        ProcessPoolExecutor(jobs, context, _start, (places, heard)) as pool,
         Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
     ):
         waiting, elsewhere = list(todo), list[RunConfig]()

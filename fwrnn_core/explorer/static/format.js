@@ -41,6 +41,3 @@ export function tickText(value, step) {
   const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return value.toFixed(places).replace("-", "−");
 }
-
-/** Short name of a norm. */
-export const normName = (p) => (p === Infinity ? "∞" : String(p));
