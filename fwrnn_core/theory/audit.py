@@ -196,7 +196,7 @@ def curvature_at(point: Mapping[str, Any], radius: float) -> float:
     that of a part of the data is on average the larger one (Jensen's inequality).
 
     The largest eigenvalue λ at ω_t gives one more, δ²λ: the triple (ω_t, ω_t + δv) as γ → 0. The
-    larger of both counts (records made before the curvature looked along v hold only the first).
+    larger of both counts.
 
     >>> curvature_at({"curvature": {"0.5": 10.0}, "largest_eigenvalue": 100.0}, 0.5)
     25.0
