@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fwrnn_core.ablation.series import Series
-from fwrnn_core.ablation.words import listed, predicate
+from fwrnn_core.ablation.words import predicate
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import Paired, estimate, holm, paired, signed
-from fwrnn_core.reports import markdown_table, same_machine, seconds_per_epoch
+from fwrnn_core.reports import listed, markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
     "- Settings are chosen on the validation loss: each run's lowest, averaged over the seeds. The "

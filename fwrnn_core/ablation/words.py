@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fwrnn_core.fairness import Paired
+from fwrnn_core.reports import listed
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 BETTER, WORSE = "better", "worse"
@@ -17,15 +18,6 @@ def counted(n: int, noun: str) -> str:
     ('three seeds', 'one seed', '12 seeds')
     """
     return f"{_COUNTS[n] if n < len(_COUNTS) else n} {noun}{'' if n == 1 else 's'}"
-
-
-def listed(members: Sequence[str]) -> str:
-    """Members of a sentence.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, [", ".join(members[:-1]), *members[-1:]]))
 
 
 def predicate(members: Sequence[str], word: str) -> str:

@@ -58,21 +58,17 @@ def spread_out(positions: Sequence[float], gap: float) -> list[float]:
     """Positions moved as little as possible (least squares) so that all are ``gap`` apart.
 
     Their order stays. With i·gap taken off the i-th, "gap apart" becomes "not decreasing", and
-    the answer is isotonic regression (pool adjacent violators).
+    the answer is isotonic regression.
 
     >>> spread_out([0.5, 0.5, 2.0], gap=1.0)
     [0.0, 1.0, 2.0]
     """
-    order = sorted(range(len(positions)), key=lambda i: positions[i])
-    blocks: list[tuple[float, int]] = []
-    for rank, i in enumerate(order):
-        mean, size = positions[i] - rank * gap, 1
-        while blocks and blocks[-1][0] > mean:
-            before, count = blocks.pop()
-            mean, size = (before * count + mean * size) / (count + size), count + size
-        blocks.append((mean, size))
-    levels = [mean for mean, size in blocks for _ in range(size)]
-    placed = [0.0] * len(positions)
-    for rank, i in enumerate(order):
-        placed[i] = levels[rank] + rank * gap
-    return placed
+    from scipy.optimize import isotonic_regression
+
+    if not positions:
+        return []
+    order = np.argsort(positions, kind="stable")
+    ranks = gap * np.arange(len(order))
+    placed = np.empty(len(order))
+    placed[order] = isotonic_regression(np.asarray(positions)[order] - ranks).x + ranks
+    return placed.tolist()

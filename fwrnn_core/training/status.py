@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from fwrnn_core.errors import RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.records import Record
@@ -49,15 +48,8 @@ def status(name: str, config: RunConfig | None, record: Record | None) -> Status
 
 def _reached(run_id: str) -> int | None:
     """The epochs that a run's checkpoint has behind it; None where it has none."""
-    path = checkpoint.path_of(run_id)
-    header = checkpoint.header(path)
-    if header is None or "epoch" in header:
-        return None if header is None else int(header["epoch"])
-    try:  # one from before the header told
-        state = checkpoint.load(path, run_id)
-    except RecordError:
-        return None
-    return int(state["counters"][0]) if state else None
+    header = checkpoint.header(checkpoint.path_of(run_id))
+    return int(header["epoch"]) if header and "epoch" in header else None
 
 
 def _unfiled(header: dict[str, Any]) -> Status:
