@@ -8,7 +8,6 @@ machines of a cluster need the same environment and see the checkout under the s
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,7 +71,8 @@ def execute(plan: Plan, home: str) -> Outcome:
         return worker.run(plan, _silent)
     finally:
         worker.stop()
-        shutil.rmtree(running(), ignore_errors=True)
+        # Of this notebook only: a Dask worker may have several on the way.
+        (running() / plan.notebook).unlink(missing_ok=True)
 
 
 def _threads() -> int:

@@ -213,9 +213,9 @@ class Sooner(Cost):
     def unequal(self, ours: Mapping[int, Record], baseline: Mapping[int, Record]) -> str:
         """The gradients of an epoch, the fewest over seeds, where they are not the same."""
         spent = [
-            min(float(r.curve("gradient_evaluations")[0]) for r in found.values())
+            min(float(r.curve("gradient_evaluations")[0]) for r in begun)
             for found in (ours, baseline)
-            if found
+            if (begun := [r for r in found.values() if r.epochs])
         ]
         if len(spent) < 2 or spent[0] == spent[1]:
             return ""

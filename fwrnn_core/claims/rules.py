@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -110,7 +109,8 @@ class HalfSize:
         "least half its size, *partly* if it has the sign alone, otherwise *not reproduced*, and "
         "*undecided* if its 95 % interval over seeds reaches from one of these verdicts into "
         f"another. A ratio of times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no "
-        "difference: *not reproduced*, unless half of what the paper prints is as small"
+        "difference: *not reproduced*, or *undecided* where half of what the paper prints is as "
+        "small"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -130,9 +130,9 @@ class HalfSize:
         printed = (self.claimed or self.comparison).printed()
         assert printed is not None, self
         if measured.half is None and not measured.apart:
-            # Whichever sign it has, it may still be too small.
-            enough = by_size(printed, math.copysign(measured.value, printed)) is Verdict.HOLDS
-            return Finding(text, Verdict.UNDECIDED if enough else Verdict.FAILS)
+            # Where the claim's own half is as small, times that are alike say nothing of it.
+            small = abs(printed) / 2 <= 1 - TIMES_ALIKE[0]
+            return Finding(text, Verdict.UNDECIDED if small else Verdict.FAILS)
         half = measured.half or 0.0
         ends = measured.value - half, measured.value + half
         return Finding(text, settled(by_size(printed, value) for value in ends))

@@ -101,8 +101,8 @@ def selected(task: str, method: str) -> RunConfig | None:
 def best_trial(trials: Sequence[RunConfig]) -> RunConfig | None:
     """The trial with the lowest validation loss at any epoch.
 
-    None until every trial has a finished record of these very settings, and where all of them
-    diverged. A trial that diverged lost; one that was stopped early is not finished.
+    None until every trial has a finished record of these very settings. A trial that diverged
+    lost; one that was stopped early is not finished.
     """
     best: tuple[float, RunConfig] | None = None
     for config in trials:
@@ -116,7 +116,7 @@ def best_trial(trials: Sequence[RunConfig]) -> RunConfig | None:
         score = float(np.nanmin(losses)) if record.status == "complete" else float("inf")
         if best is None or score < best[0]:
             best = score, config
-    return best[1] if best and np.isfinite(best[0]) else None
+    return best[1] if best else None
 
 
 def final(task: str, method: str) -> list[RunConfig]:

@@ -16,6 +16,7 @@ from fwrnn_core.errors import FwrnnError
 from fwrnn_core.explorer.bundle import bundle
 from fwrnn_core.explorer.live import NORMS
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, Run, RunConfig
+from fwrnn_core.training.loop import Diverged
 
 REDRAW = 0.25  # seconds between drawings
 POINTS = 300  # of a curve that are sent to the browser
@@ -178,7 +179,7 @@ class TrainingPanel(ipywidgets.VBox):
             ended = "stopped" if self._stop.is_set() else "done"
             self.status = f"{ended} after {run.evaluations:,} gradients, {run.updates:,} updates"
         except Exception as error:  # nobody else would hear of it: this is a thread
-            known = isinstance(error, FwrnnError)
+            known = isinstance(error, FwrnnError | Diverged)
             self.status = str(error) if known else f"{type(error).__name__}: {error}"
         finally:
             self._draw()

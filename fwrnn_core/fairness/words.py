@@ -177,17 +177,19 @@ def plain_finding(evidence: Evidence) -> str:
             ", which does not survive the correction for several comparisons." if lost else "."
         )
     else:
-        text += f" Nor is one under noise (K = 5: {noisy['fw-k5'].rounded(1)} points)."
+        text += f" Under noise none is ahead (K = 5: {noisy['fw-k5'].rounded(1)} points)."
     return f"{text}{_truncation(evidence, tests)}"
 
 
 def _truncation(evidence: Evidence, tests: Mapping[str, Mapping[str, Paired]]) -> str:
     """What truncated back-propagation has over the method alone, where it has the higher means."""
     pairs = [(task, m) for task in tests for m in CHUNKED]
+    others = {
+        task: [0.0, *(t.difference for m, t in found.items() if m not in CHUNKED)]
+        for task, found in tests.items()
+    }
     if not all(
-        m in tests[task]
-        and tests[task][m].difference > max(tests[task][p].difference for p in PLAIN)
-        for task, m in pairs
+        m in tests[task] and tests[task][m].difference > max(others[task]) for task, m in pairs
     ):
         return ""
     kept = [
@@ -196,23 +198,28 @@ def _truncation(evidence: Evidence, tests: Mapping[str, Mapping[str, Paired]]) -
         if tests[task][m].side == 1 and m not in _lost_to_holm(tests[task])
     ]
     which = f": {listed([f'{in_words(m)} on {TASKS[task]}' for task, m in kept])}" if kept else ""
-    taken = {task: gradients(evidence, task) for task in tests}
-    most = max(taken[task][m] / taken[task][BASELINE] for task, m in pairs)
-    return (
+    text = (
         " Truncated backpropagation has the highest means, with either optimizer; of its"
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
-        f" that correction{which}. Its runs take up to {most:.0f} times as many gradients, each of"
-        " one chunk of the sequence."
+        f" the correction for several comparisons{which}."
     )
+    taken = {task: gradients(evidence, task) for task in tests}
+    most = max(taken[task][m] / taken[task][BASELINE] for task, m in pairs)
+    if most >= 2:
+        text += (
+            f" Its runs take up to {most:.0f} times as many gradients, each of one chunk of the"
+            " sequence."
+        )
+    return text
 
 
 def _ended_falling(evidence: Evidence, task: str, method: str) -> int | None:
-    """Of a method's search, how many trials have their lowest validation loss in the last epoch;
-    None before all are there."""
+    """Of a method's search, how many complete trials have their lowest validation loss in the last
+    epoch; None before all are there."""
     found = trials(evidence, task, method)
-    if not all(np.isfinite(t.loss) for t in found):
+    if any(np.isnan(t.loss) for t in found):
         return None
-    ends = [evidence.record(t.config.name) for t in found]
+    ends = [evidence.complete(t.config.name) for t in found]
     return sum(int(np.nanargmin(r.curve("validation_loss"))) == r.epochs - 1 for r in ends if r)
 
 

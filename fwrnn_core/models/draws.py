@@ -24,12 +24,13 @@ class SameDraws:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._own: list[tuple[torch.Generator, Tensor]] = []
+        self._own: dict[int, tuple[torch.Generator, Tensor]] = {}
         for module in model.modules():
             generator = getattr(module, "generator", None)
             if isinstance(generator, torch.Generator):
-                twin = torch.Generator(generator.device)
-                self._own.append((twin, generator.get_state()))
+                fresh = torch.Generator(generator.device), generator.get_state()
+                # Modules that share one go on sharing it.
+                twin, _ = self._own.setdefault(id(generator), fresh)
                 module.__dict__["generator"] = twin
 
     @contextmanager
@@ -37,6 +38,6 @@ class SameDraws:
         """Inside, all draws begin where they began before."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            for generator, state in self._own:
+            for generator, state in self._own.values():
                 generator.set_state(state)
             yield

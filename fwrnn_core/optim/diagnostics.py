@@ -116,7 +116,8 @@ def adapt(opt: FrankWolfe, loop: Sequence[inner.Part]) -> None:
     """Let the rule move the radius of the loop's groups, by the ratio or by their agreement."""
     rule = opt.adaptive
     values = [own[0]["agreement"] for _, own, _ in inner.balls(loop, opt.scope)]
-    if rule is None or not values:
+    # A group that came in mid-loop has walked a part of the way only.
+    if rule is None or not values or any(part.group.get("joined") for part in loop):
         return
     at_boundary = True
     if rule.signal == "ratio":

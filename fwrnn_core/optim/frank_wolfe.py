@@ -357,7 +357,7 @@ class FrankWolfe(diagnostics.Reports):
         1
         """
         own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
-        outer = self.outer.state_dict() if self.outer is not None else None
+        outer = self._outer.state_dict(self.param_groups) if self._outer is not None else None
         return {**super().state_dict(), "outer": outer, "frank_wolfe": own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

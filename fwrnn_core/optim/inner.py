@@ -4,6 +4,7 @@ Per parameter the state holds ``anchor`` (ω_t), ``direction`` (R, with Δ_k = �
 ``active`` (it has a vertex in the loop under way) and, where asked for, ``gradient_average``,
 ``first_gradient`` and the recorded diagnostics. Per group, ``inner_step`` counts the vertices and
 ``loop_radius`` is the δ that the loop began with: a ball does not change while one walks in it.
+``joined`` is how many vertices that loop had when the group came to it.
 """
 
 from __future__ import annotations
@@ -343,7 +344,7 @@ def balls(
 
 def reset(part: Part) -> None:
     """The group stands at ω_t again, before its first vertex."""
-    part.group["inner_step"] = 0
+    part.group["inner_step"] = part.group["joined"] = 0
     for own in part.own:
         own["active"] = False
 

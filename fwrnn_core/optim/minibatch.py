@@ -73,6 +73,7 @@ def _name(opt: FrankWolfe, param: torch.Tensor) -> str:
         for place, p in enumerate(group["params"]):
             if p is param:
                 names = group.get("param_names")
-                where = f"number {place} of group {number}, of shape {tuple(p.shape)}"
-                return str(names[place]) if names else where
+                if names and len(names) == len(group["params"]):  # users edit the list
+                    return str(names[place])
+                return f"number {place} of group {number}, of shape {tuple(p.shape)}"
     raise AssertionError("a gradient of no group")

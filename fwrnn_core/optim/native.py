@@ -224,11 +224,12 @@ class Walker:
         return True
 
     def _plan(self, part: inner.Part, state: inner.State, k: int) -> Plan | None:
-        kept = self._plans.get(id(part.group))
+        group, kept = part.group, self._plans.get(id(part.group))
+        if group["norm"] != 2 or group["gradient_momentum"]:
+            return None
         if kept is not None and kept.holds(part, state, k):
             return kept
-        group = part.group
-        if group["norm"] != 2 or group["gradient_momentum"] or not fits(part.params):
+        if not fits(part.params):
             return None
         own = [state[p] for p in part.params]
         if k > 1:

@@ -32,7 +32,9 @@ OWN = ("lr", "radius", "inner_steps", "norm", "gradient_momentum", "maximize")
 #: Subclasses (DTensor, …) may have no memory of their own behind their pointer.
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 #: What the loop itself keeps in a group, so that ``state_dict`` holds it.
-FRESH = {"radius_scale": 1.0, "inner_step": 0, "loop_radius": 0.0, "signal": math.nan}
+FRESH = {
+    "radius_scale": 1.0, "inner_step": 0, "loop_radius": 0.0, "signal": math.nan, "joined": 0,
+}  # fmt: skip
 LOOP = ("reference_lr", *FRESH)
 
 
@@ -212,12 +214,13 @@ def start(groups: Sequence[Mapping[str, Any]], scope: str) -> dict[str, Any]:
     K share a phase, and in one ball around all everything."""
     *others, group = groups
     if scope == "global" and others:
-        return {key: others[0][key] for key in FRESH}
+        return {**{key: others[0][key] for key in FRESH}, "joined": others[0]["inner_step"]}
     same = [g["inner_step"] for g in others if g["inner_steps"] == group["inner_steps"]]
     phase = max(same, default=0)
     return {
         **FRESH,
         "inner_step": phase,
+        "joined": phase,
         "loop_radius": radius({**group, **FRESH}) if phase else FRESH["loop_radius"],
     }
 

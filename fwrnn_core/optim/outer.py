@@ -52,15 +52,29 @@ class Outer:
         self.optimizer = _build(factory, groups, given)
         defaults = self.optimizer.defaults
         self.options = [k for k in defaults if k not in OWN and k not in _IMPLEMENTATION]
-        self._agreed: list[dict[str, Any]] = []  # the options after the last update
-        self._pull(groups)
+        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            ours.update({key: theirs[key] for key in self.options})
+        #: The options when both sides last had the same.
+        self._agreed = self._options()
+
+    def _options(self) -> list[dict[str, Any]]:
+        return [{k: group[k] for k in self.options} for group in self.optimizer.param_groups]
 
     def add_group(self, group: dict[str, Any]) -> None:
         """Let the outer optimizer follow a group that joined later."""
-        self.optimizer.add_param_group(_their_view(group))
-        theirs = self.optimizer.param_groups[-1]
-        self._agreed.append({key: theirs[key] for key in self.options})
+        count = len(self.optimizer.param_groups)
+        try:
+            self.optimizer.add_param_group(_their_view(group))
+        except BaseException:
+            del self.optimizer.param_groups[count:]
+            raise
+        self._agreed = [*self._agreed, self._options()[-1]]
         group.update(self._agreed[-1])
+
+    def state_dict(self, groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The outer optimizer's own, in step with our groups."""
+        self.synchronise(groups)
+        return self.optimizer.state_dict()
 
     def load(self, state: dict[str, Any], groups: Sequence[dict[str, Any]]) -> None:
         """Restore the outer optimizer's ``state_dict``. Options that it did not have when the
@@ -69,10 +83,11 @@ class Outer:
         for group in (*self.optimizer.param_groups, *groups):
             for key in self.options:
                 group.setdefault(key, self.optimizer.defaults[key])
-        self._agreed = [{} for _ in groups]
+        self._agreed = self._options()
 
-    def _push(self, groups: Sequence[dict[str, Any]]) -> None:
-        """Hand on what users and schedulers changed in our groups since the last update."""
+    def synchronise(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Hand on, in either direction, what changed in the options of one side since both had the
+        same; where both changed, ours count."""
         count = len(self.optimizer.param_groups)
         if len(groups) != count:
             raise ConfigError(
@@ -80,20 +95,15 @@ class Outer:
                 " take a group out of both, optimizer.param_groups and"
                 " optimizer.outer.param_groups, or make the optimizer anew"
             )
-        agreed = self._agreed if len(self._agreed) == count else [{} for _ in groups]
+        agreed = self._agreed if len(self._agreed) == count else self._options()
         for ours, theirs, last in zip(groups, self.optimizer.param_groups, agreed, strict=True):
-            # Users put other parameters into a group's list, when a network grows or is pruned.
-            theirs["params"] = ours["params"]
-            theirs["lr"] = ours["lr"]
             for key in self.options:
-                if key not in last or ours[key] is not last[key]:
+                if _differ(ours[key], last[key]):
                     theirs[key] = ours[key]
-
-    def _pull(self, groups: Sequence[dict[str, Any]]) -> None:
-        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
-            for key in self.options:
-                ours[key] = theirs[key]
-        self._agreed = [{key: group[key] for key in self.options} for group in groups]
+                else:
+                    ours[key] = theirs[key]
+                last[key] = theirs[key]
+        self._agreed = agreed
 
     def update(
         self, groups: Sequence[dict[str, Any]], params: Sequence[Tensor], grads: Sequence[Tensor]
@@ -101,7 +111,11 @@ class Outer:
         """One outer step with ``grads`` (−Δ_K/δ) for ``params``; other parameters rest.
 
         The caller's ``p.grad`` are put back afterwards."""
-        self._push(groups)
+        self.synchronise(groups)
+        for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
+            # Users put other parameters into a group's list, when a network grows or is pruned.
+            theirs["params"] = ours["params"]
+            theirs["lr"] = ours["lr"]
         every = params
         if sum(len(group["params"]) for group in groups) > len(params):
             every = [p for group in groups for p in group["params"]]
@@ -113,10 +127,19 @@ class Outer:
             for p, grad in zip(params, grads, strict=True):
                 p.grad = grad
             self.optimizer.step()
-            self._pull(groups)
+            self.synchronise(groups)
         finally:
             for p, own in zip(every, kept, strict=True):
                 p.grad = own
+
+
+def _differ(a: Any, b: Any) -> bool:
+    if a is b:
+        return False
+    try:
+        return bool(a != b)
+    except (RuntimeError, ValueError):  # tensors or arrays of several numbers
+        return True
 
 
 def _their_view(group: dict[str, Any]) -> dict[str, Any]:

@@ -133,9 +133,6 @@ def test_a_search_with_a_trial_stopped_early_is_not_complete(home):
     (records.path_of(last.name)).unlink()
     put(last, 0.1)
     assert fair.selected("har2", "adam") == last
-    for config in (*most, last):
-        put(config, 0.4, status="diverged")
-    assert fair.selected("har2", "adam") is None, "a search that found nothing chooses nothing"
 
 
 def test_a_record_of_other_settings_is_no_trial(home):

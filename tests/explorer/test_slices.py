@@ -16,6 +16,7 @@ from fwrnn_core.explorer.slices import FOLDER, names
 from fwrnn_core.explorer.surfaces import make_surface
 from fwrnn_core.explorer.taming import tame
 from fwrnn_core.models import RecurrentNet
+from fwrnn_core.models.draws import SameDraws
 
 mse = nn.functional.mse_loss
 
@@ -237,3 +238,14 @@ def test_a_model_with_a_generator_of_its_own_is_measured_with_the_same_draws():
     assert len({twin.evaluate() for _ in range(3)}) == 1
     for state, now in zip(before, (net.generator.get_state(), torch.get_rng_state()), strict=True):
         assert torch.equal(state, now), "nobody else's draws move"
+
+
+def test_modules_that_share_a_generator_still_draw_one_after_the_other():
+    generator = torch.Generator().manual_seed(3)
+    two = nn.ModuleList(
+        RecurrentNet(2, 4, 1, initial_state="uniform", generator=generator) for _ in range(2)
+    )
+    draws = SameDraws(two)
+    with draws.again():
+        first, second = (torch.rand(4, generator=net.generator) for net in two)
+    assert not torch.equal(first, second)

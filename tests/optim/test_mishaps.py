@@ -380,3 +380,12 @@ def test_a_bad_gradient_is_named() -> None:
         model[1].bias.grad.fill_(float("nan"))
         with pytest.raises(NonFiniteGradient, match=said):
             opt.step()
+
+
+def test_a_bad_gradient_in_a_list_that_was_edited_is_told_by_place() -> None:
+    model = nn.Linear(2, 3)
+    opt = FrankWolfe(model.named_parameters())
+    opt.param_groups[0]["params"].append(extra := nn.Parameter(torch.ones(4)))
+    extra.grad = torch.full((4,), float("nan"))
+    with pytest.raises(NonFiniteGradient, match=r"number 2 of group 0, of shape \(4,\)"):
+        opt.step()

@@ -330,3 +330,20 @@ def test_a_weight_cut_to_another_shape_is_refused(backend: str) -> None:
         with pytest.raises(ConfigError, match=r"shape \(10,\) had shape \(1000,\)"):
             opt.step()
     assert opt.inner_step == 0
+
+
+@needs_c
+@pytest.mark.parametrize(("key", "value"), [("norm", 1), ("gradient_momentum", 0.5)])
+def test_an_option_changed_in_mid_loop_counts_at_once_on_both_paths(key: str, value: Any) -> None:
+    ends = []
+    for backend in ("c", "torch"):
+        w, other = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+        groups = [{"params": [w]}, {"params": [other]}]
+        opt = FrankWolfe(groups, lr=1.0, inner_steps=3, outer=None)
+        with use_backend(backend):
+            for step, gradient in enumerate(([1.0, 0.0], [1.0, 2.0], [3.0, 1.0])):
+                if step == 1:
+                    opt.param_groups[0][key] = value
+                feed(opt, (w, torch.tensor(gradient)), (other, torch.ones(2)))
+        ends.append(w.detach())
+    torch.testing.assert_close(*ends)

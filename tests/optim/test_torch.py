@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -104,9 +105,9 @@ class Counting(torch.optim.SGD):
             group |= {"count": 0, "training": False}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
         if any(p.dim() > 1 for p in param_group["params"]):
             raise ValueError("vectors only")
-        super().add_param_group(param_group)
 
     def step(self, closure: Any = None) -> None:
         assert all(group["training"] for group in self.param_groups)
@@ -128,6 +129,46 @@ def test_running_values_in_the_outer_optimizer_s_groups_run() -> None:
     for one in (opt, twin):
         walk(one, [{one.param_groups[0]["params"][0]: [1.0]}])
         assert one.outer.param_groups[0]["count"] == 11, "what users set goes the other way"
+
+
+def test_options_go_both_ways_and_ours_win() -> None:
+    def restored(opt: FrankWolfe, how: str) -> FrankWolfe:
+        if how == "as it is":
+            return opt
+        if how == "pickled":
+            return pickle.loads(pickle.dumps(opt))
+        twin = FrankWolfe([parameter(1.0)], lr=0.1, inner_steps=1, outer=sgd, momentum=0.5)
+        twin.load_state_dict(opt.state_dict())
+        return twin
+
+    sgd = torch.optim.SGD
+    for how in ("as it is", "pickled", "loaded"):
+        w = parameter(1.0)
+        opt = FrankWolfe([w], lr=0.1, inner_steps=1, outer=sgd, momentum=0.5, weight_decay=0.5)
+        assert opt.outer is not None
+        opt.outer.param_groups[0]["momentum"] = 0.25
+        opt.param_groups[0]["dampening"] = 0.125
+        opt = restored(opt, how)
+        assert opt.outer is not None
+        ours, theirs = opt.param_groups[0], opt.outer.param_groups[0]
+        opt.outer.register_step_post_hook(lambda *_, g=ours: g.update(weight_decay=0.0))
+        walk(opt, [{ours["params"][0]: [1.0]}])
+        for group in (ours, theirs):
+            shown = [group[key] for key in ("momentum", "dampening", "weight_decay")]
+            assert shown == [0.25, 0.125, 0.0], how
+
+
+def test_a_group_that_came_in_mid_loop_says_nothing_of_the_radius() -> None:
+    a, b = parameter(0.0, 0.0), parameter(0.0, 0.0)
+    opt = FrankWolfe([a], lr=0.1, inner_steps=5, adaptive="agreement", outer=None)
+    walk(opt, [{a: [1.0, 0.0]}] * 4)
+    opt.add_param_group({"params": [b]})
+    walk(opt, [{a: [1.0, 0.0], b: [1.0, 0.0]}])
+    old, new = opt.param_groups
+    assert old["radius_scale"] > 1
+    assert (new["radius_scale"], new["inner_step"]) == (1.0, 0)
+    walk(opt, [{a: [1.0, 0.0], b: [1.0, 0.0]}] * 5)
+    assert new["radius_scale"] > 1, "from its first whole loop on"
 
 
 def test_groups_stay_paired_with_the_outer_optimizer_s() -> None:
