@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 SECTION = README.partition("## Does it help?")[2].partition("\n## ")[0]
 METHODS = {fairness.label(m): m for m in fair.METHODS}
+TEXT = " ".join(SECTION.split())
 TBPTT = ("adam-tbptt", "fw-tbptt")
 ROWS = re.findall(r"^\| (.+?) \| ([−+].+?) \|$", SECTION, flags=re.MULTILINE)
 
@@ -34,7 +35,20 @@ def test_the_table_is_that_of_the_records(differences: dict) -> None:
 
 def test_the_noisy_numbers_are_those_of_the_records(differences: dict) -> None:
     shown = [differences["noisy-har2"][m].rounded(1) for m in ("fw-k5", "fw-k1")]
-    assert " ".join(SECTION.split()).count(f"({shown[0]} and {shown[1]} points)") == 1
+    assert TEXT.count(f"({shown[0]} and {shown[1]} points)") == 1
+
+
+def test_the_numbers_in_the_authors_settings_are_those_of_the_records() -> None:
+    def over(base: str, method: str) -> fairness.Paired:
+        both = (fairness.repeated(Evidence(), "noisy-har2", m) for m in (method, base))
+        return fairness.paired(*both)
+
+    clipping, five, one = over("adam", "adam-clip"), over("adam", "fw-k5"), over("fw-k1", "fw-k5")
+    assert clipping.n == five.n == one.n == 3
+    assert clipping.side == 0  # "does not help"
+    assert TEXT.count(f"({clipping.rounded(1)} points over Adam, best test epoch of three") == 1
+    leads = [t.rounded(1).removeprefix("+") for t in (five, one)]
+    assert TEXT.count(f"leads Adam by {leads[0]} points and *K* = 1 by {leads[1]}.") == 1
 
 
 def test_the_words_follow_from_the_records(differences: dict) -> None:

@@ -167,7 +167,23 @@ def repeat_reading(evidence: Evidence, task: str) -> str:
     if not parts:
         return ""
     most = max(t.n for t in repeated_leads(evidence, task).values())
-    return f"**{TASKS[task]}, {most} seeds.** Against Adam, in points: {'; '.join(parts)}."
+    text = f"**{TASKS[task]}, {most} seeds.** Against Adam, in points: {'; '.join(parts)}."
+    return f"{text}{_more_steps(evidence, task)}"
+
+
+def _more_steps(evidence: Evidence, task: str) -> str:
+    """K = 5 against K = 1, which share rate and minibatches; empty before there are enough."""
+    said = []
+    for reading, (where, _) in READINGS.items():
+        ours, base = (repeated(evidence, task, m, reading) for m in ("fw-k5", "fw-k1"))
+        lead = paired(ours, base)
+        if lead.n < ENOUGH:
+            return ""
+        said.append(f"{lead.rounded(1)} ({where})")
+    return (
+        f" K = 5 less K = 1, with the same learning rate and minibatches: {listed(said)}. Each"
+        " update of K = 5 averages five minibatches."
+    )
 
 
 def sides(tests: Mapping[str, Paired], digits: int = 1) -> str:
