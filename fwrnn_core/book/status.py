@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Notebook", "Parameters", "Code cells", "Seconds", "Executed (UTC)")
 
-RUNS = ("Runs", "Recorded", "To the last epoch", "Diverged", "Epochs", "Hours", "Data")
+RUNS = ("Runs", "Recorded", "Complete", "Diverged", "Epochs", "Hours", "Data")
 
 
 def status_row(notebook: dict[str, Any]) -> list[str]:

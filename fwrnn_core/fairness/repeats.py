@@ -144,6 +144,9 @@ def finish_rows(ax: Axes, names: list[str]) -> None:
     ax.axvline(0, color=figures.INK, linewidth=0.8)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -1.1)
+    low, high = ax.get_xlim()
+    room = 0.3 * (high - low)  # for the words, where all rows lie on one side
+    ax.set_xlim(min(low, -room), max(high, room))
     for side, words in ((-1, "worse ←"), (1, "→ better")):
         ax.annotate(
             words,
