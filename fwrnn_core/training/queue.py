@@ -145,6 +145,8 @@ def train_all(
         running: dict[Future[Outcome], RunConfig] = {}
         try:
             while waiting or running or elsewhere:
+                if not waiting and not running:
+                    time.sleep(_POLL)  # all that is left is trained elsewhere
                 if not waiting:
                     waiting = [c for c in elsewhere if not checkpoint.is_running(c.id)]
                     elsewhere = [c for c in elsewhere if c not in waiting]
@@ -152,8 +154,6 @@ def train_all(
                     config = waiting.pop(0)
                     future = pool.submit(_one, config.to_dict(), device, threads, stop_after)
                     running[future] = config
-                if not running:
-                    time.sleep(_POLL)
                 done, _ = wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
                 for place in _waiting_in(places):
                     bar.move(place)
