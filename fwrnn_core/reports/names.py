@@ -16,6 +16,7 @@ LABELS = {
     "sgd": "SGD with momentum",
     "adam": "Adam",
     "adam-clip": "Adam + clipping",
+    "adam-bn": "Adam + batch norm",
     "adam-tbptt": "Adam, TBPTT",
     "lstm-adam": "LSTM, Adam",
     "fw-k1": "Frank-Wolfe, K = 1",
