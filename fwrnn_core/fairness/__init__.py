@@ -38,6 +38,7 @@ from fwrnn_core.fairness.final import (
     next_command,
 )
 from fwrnn_core.fairness.live import live_search
+from fwrnn_core.fairness.networks import NETWORKS, network_leads, network_reading, network_table
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
     draw_repeats,
@@ -85,12 +86,14 @@ from fwrnn_core.fairness.words import (
     plain_finding,
     reading,
     search_limits,
+    truncation_finding,
 )
 
 __all__ = [
     "BASELINE",
     "ENOUGH",
     "LEVEL",
+    "NETWORKS",
     "TASKS",
     "Estimate",
     "Paired",
@@ -132,6 +135,9 @@ __all__ = [
     "leads_within",
     "live_search",
     "missing_note",
+    "network_leads",
+    "network_reading",
+    "network_table",
     "next_command",
     "outcome_table",
     "paired",
@@ -156,5 +162,6 @@ __all__ = [
     "sought",
     "timed_otherwise",
     "trials",
+    "truncation_finding",
     "within",
 ]

@@ -108,15 +108,20 @@ def final_table(evidence: Evidence, task: str) -> str:
                 seeds + (f", {lost} diverged" if lost else ""),
                 str(estimate(list(good.values()))) if good else "–",
                 str(test) if test is not None and test.n else "–",
-                _p(test.p) if test is not None else "–",
-                _p(adjusted.get(method, math.nan)),
+                p_value(test.p) if test is not None else "–",
+                p_value(adjusted.get(method, math.nan)),
             ]
         )
     best = {2: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
     return markdown_table(header, rows, best)
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p value in a table's cell.
+
+    >>> p_value(0.0312), p_value(1e-5), p_value(math.nan)
+    ('0.031', '< 0.001', '–')
+    """
     if math.isnan(value):
         return "–"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -221,7 +221,7 @@ def printed_lead(task: str, method: str) -> float:
 
 
 def published_finding(evidence: Evidence) -> str:
-    """Whether the two main leads of Table III come back, as a sentence; empty without their runs.
+    """Whether the two main leads of Table III come back, in sentences; empty without their runs.
 
     A lead counts by its interval from :data:`ENOUGH` seeds on, and by its sign before.
     """
@@ -235,16 +235,16 @@ def published_finding(evidence: Evidence) -> str:
             return ""
         side = lead.side if lead.n >= ENOUGH else int(lead.difference > 0) or -1
         verb = {1: "comes back", 0: "is undecided", -1: "does not come back"}[side]
+        text = (
+            f"{where} {verb}: {short(label(method))} less Adam is"
+            f" {repeated_words(evidence, task, method)}, in the paper"
+            f" {signed(printed_lead(task, method), 1)}"
+        )
         # K = 10 has other minibatches and another learning rate than Adam, K = 5 has not.
-        equal = repeated_lead(evidence, task, "fw-k5") if method != "fw-k5" else None
-        alike = (
-            f"; K = 5, in Adam's setting: {repeated_words(evidence, task, 'fw-k5')}"
-            if equal and equal.n
-            else ""
-        )
-        said.append(
-            f"the lead {where} {verb} ({short(label(method))} over Adam:"
-            f" {repeated_words(evidence, task, method)}; the paper:"
-            f" {signed(printed_lead(task, method), 1)}{alike})"
-        )
-    return f"In the authors' own settings {', '.join(said)}."
+        if method != "fw-k5" and repeated_lead(evidence, task, "fw-k5").n:
+            text += (
+                "; K = 5, which has Adam's learning rate and minibatches, less Adam is"
+                f" {repeated_words(evidence, task, 'fw-k5')}"
+            )
+        said.append(text)
+    return f"**In the authors' own settings** the lead {'. The lead '.join(said)}."

@@ -153,21 +153,21 @@ def both_tasks(evidence: Evidence) -> str:
 
 
 def plain_finding(evidence: Evidence) -> str:
-    """The method alone against clipping, on clean data and under noise, and beside it truncation;
-    empty before the method has been compared on both."""
+    """The method alone against clipping, on clean data and under noise; empty before the method has
+    been compared on both."""
     tests = {task: _tests(evidence, task) for task in TASKS}
     if any(m not in found for found in tests.values() for m in PLAIN):
         return ""
-    (clean, noisy), hedge = tests.values(), _search_ended_early(evidence, "har2", "fw-k5")
+    clean, noisy = tests.values()
     ahead = [m for m in PLAIN if clean[m].side == 1]
-    text = "With every method tuned alike, several seeds, and gradient clipping in the baseline, "
+    text = "**With every method tuned alike,** several seeds, and gradient clipping in the"
+    text += " baseline, "
     if ahead:
-        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead of Adam "
-        text += "with clipping on clean data."
+        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead on clean data."
     else:
         text += (
-            "no Frank-Wolfe variant of the plain network, unrolled in full, is ahead of Adam with "
-            f"clipping on clean data (K = 5: {clean['fw-k5'].rounded(1)} points{hedge})."
+            "no Frank-Wolfe variant of the plain network, unrolled in full, is ahead on clean data"
+            f" (K = 5: {clean['fw-k5'].rounded(1)} points)."
         )
     ahead = [m for m in PLAIN if noisy[m].side == 1]
     if ahead:
@@ -178,11 +178,13 @@ def plain_finding(evidence: Evidence) -> str:
         )
     else:
         text += f" Under noise none is ahead (K = 5: {noisy['fw-k5'].rounded(1)} points)."
-    return f"{text}{_truncation(evidence, tests)}"
+    return text + _search_ended_early(evidence, "har2", "fw-k5")
 
 
-def _truncation(evidence: Evidence, tests: Mapping[str, Mapping[str, Paired]]) -> str:
-    """What truncated back-propagation has over the method alone, where it has the higher means."""
+def truncation_finding(evidence: Evidence) -> str:
+    """What truncated back-propagation has over the method alone; empty unless both optimizers with
+    it have the highest means on all data."""
+    tests = {task: _tests(evidence, task) for task in TASKS}
     pairs = [(task, m) for task in tests for m in CHUNKED]
     others = {
         task: [0.0, *(t.difference for m, t in found.items() if m not in CHUNKED)]
@@ -199,7 +201,7 @@ def _truncation(evidence: Evidence, tests: Mapping[str, Mapping[str, Paired]]) -
     ]
     which = f": {listed([f'{in_words(m)} on {TASKS[task]}' for task, m in kept])}" if kept else ""
     text = (
-        " Truncated backpropagation has the highest means, with either optimizer; of its"
+        "**Truncated backpropagation** has the highest means, with either optimizer. Of its"
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
         f" the correction for several comparisons{which}."
     )
@@ -224,14 +226,15 @@ def _ended_falling(evidence: Evidence, task: str, method: str) -> int | None:
 
 
 def _search_ended_early(evidence: Evidence, task: str, method: str) -> str:
-    """A remark where more than half of a method's trials, and more than of the baseline's, were
+    """A sentence where more than half of a method's trials, and more than of the baseline's, were
     still falling when they ended."""
     late, base = (_ended_falling(evidence, task, m) for m in (method, BASELINE))
     if late is None or base is None or late <= max(base, fair.TRIALS / 2):
         return ""
     return (
-        f"; its search was cut short: {late} of {fair.TRIALS} trials were still improving, of"
-        f" {label(BASELINE)} {base}"
+        f" The search may be too short: on {TASKS[task]} {late} of {fair.TRIALS} trials of"
+        f" {short(label(method))} were still improving when they ended, of {label(BASELINE)}"
+        f" {base}."
     )
 
 
