@@ -29,7 +29,8 @@ _FIRST = (
         "Abstract; Theorem 2",
         "theory/convergence",
         note="a proof, missing from our copy",
-        settled="proved, given the assumptions (the proof is ours)",
+        settled="proved, given the assumptions and steps with Σ η = ∞ and Σ η²δ² < ∞ (A5's formula "
+        "and the proof are ours)",
     ),
     Claim(
         "inside",

@@ -119,7 +119,8 @@ class StepGradients:
     """How one loss at the last step depends on each time step.
 
     :ivar state: ‖∂F/∂h_t‖ for t = 1 … T, [T].
-    :ivar weight: norm of the gradient of the weights through step t alone, [T].
+    :ivar weight: norm of the gradient of the recurrent layers' weights through step t alone, [T].
+        The output layer acts at step T only and would count for that step alone.
     :ivar total: ∇F, flat [d], the sum over the steps.
     """
 
@@ -159,15 +160,19 @@ def step_gradients(
     leaves = [p for weights in copies for p in weights.values()]
     nodes = [s for parts in states for s in parts]
     found = torch.autograd.grad(loss_fn(output, target), [*leaves, *nodes], materialize_grads=True)
-    per_copy = torch.stack(
-        [
-            torch.cat([g.flatten() for g in found[i : i + len(copies[0])]])
-            for i in range(0, len(leaves), len(copies[0]))
-        ]
-    )
+    names = list(copies[0])
+    by_copy = [
+        dict(zip(names, found[i : i + len(names)], strict=True))
+        for i in range(0, len(leaves), len(names))
+    ]
+    recurrent = [
+        torch.cat([g.flatten() for name, g in part.items() if name.startswith("net.rnn.")])
+        for part in by_copy
+    ]
+    total = torch.stack([torch.cat([g.flatten() for g in p.values()]) for p in by_copy]).sum(0)
     width = len(states[0])
     by_state = [
         torch.stack([g.norm() for g in found[i : i + width]]).norm()
         for i in range(len(leaves), len(found), width)
     ]
-    return StepGradients(torch.stack(by_state), per_copy.norm(dim=1), per_copy.sum(0))
+    return StepGradients(torch.stack(by_state), torch.stack(recurrent).norm(dim=1), total)

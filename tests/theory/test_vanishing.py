@@ -73,6 +73,20 @@ def test_step_gradients_add_up_to_the_gradient(cell: str) -> None:
     assert all(p.grad is None for p in net.parameters())
 
 
+def test_the_output_layer_counts_for_no_step() -> None:
+    net = linearised(0.5)
+    x, y = torch.zeros(2, 8, 1), torch.ones(2, 1)
+    with torch.no_grad():
+        net.head.weight.fill_(1.0)
+    before = step_gradients(net, nn.functional.mse_loss, x, y)
+    with torch.no_grad():  # an output layer whose own gradient is as long, with none behind it
+        net.head.weight.zero_()
+    after = step_gradients(net, nn.functional.mse_loss, x, y)
+    assert before.weight[-1] > 0
+    assert after.weight.sum() == 0
+    assert after.total.norm() > 0
+
+
 def test_state_gradients_decay_with_the_singular_values() -> None:
     net = linearised(0.5)
     with torch.no_grad():
