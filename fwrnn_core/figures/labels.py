@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fwrnn_core.figures.style import STYLE
+from fwrnn_core.figures.style import FAINT, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,8 @@ def label_ends(ax: Axes) -> None:
     gap = 1.25 * STYLE["font.size"] * ax.figure.dpi / 72 / height
     places = spread_out([float(point[1]) for point in points], gap)
     for line, point, place in zip(lines, points, places, strict=True):
+        # A leader across the panel in the curve's own colour would read as more of the curve.
+        far = point[0] < 0.9
         ax.annotate(
             str(line.get_label()),
             xy=(point[0], point[1]),
@@ -39,7 +41,8 @@ def label_ends(ax: Axes) -> None:
             color=line.get_color(),
             arrowprops={
                 "arrowstyle": "-",
-                "color": line.get_color(),
+                "color": FAINT if far else line.get_color(),
+                "linestyle": ":" if far else "-",
                 "linewidth": 0.7,
                 "shrinkA": 1,
                 "shrinkB": 4,

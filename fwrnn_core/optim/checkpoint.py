@@ -11,6 +11,23 @@ from fwrnn_core.errors import ConfigError
 VERSION = 1
 #: Options by which groups of equal shapes are told apart: an order is seen through them.
 TELLING = ("norm", "inner_steps", "maximize", "gradient_momentum")
+#: Buffers of a walk, as large as the parameter each; the next loop writes them anew.
+WALK = ("anchor", "direction", "gradient_average", "first_gradient")
+
+
+def assemble(base: Mapping[str, Any], outer: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The state_dict, from torch's own part of it: less the walks of parameters that stand between
+    two loops.
+
+    >>> base = {"state": {0: {"active": False, "anchor": 1.0, "agreement": 0.5}}}
+    >>> assemble(base, None, {})["state"]
+    {0: {'active': False, 'agreement': 0.5}}
+    """
+    state = {
+        index: {k: v for k, v in entry.items() if entry.get("active") or k not in WALK}
+        for index, entry in base["state"].items()
+    }
+    return {**base, "state": state, "outer": outer, "frank_wolfe": own}
 
 
 def signature(groups: Sequence[Mapping[str, Any]], **settings: str) -> dict[str, Any]:

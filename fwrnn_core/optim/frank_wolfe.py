@@ -346,7 +346,8 @@ class FrankWolfe(diagnostics.Reports):
         """Everything that :meth:`load_state_dict` needs, exact in the middle of an inner loop.
 
         Beside torch's ``state`` and ``param_groups``: ``"outer"``, the outer optimizer's own
-        ``state_dict``, and ``"frank_wolfe"``, counters and what must match on loading.
+        ``state_dict``, and ``"frank_wolfe"``, counters and what must match on loading. Between two
+        loops the ``state`` holds no tensors: a walk's begin with the next loop.
 
         >>> w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
         >>> opt, twin = (FrankWolfe([w], lr=0.5, inner_steps=2) for _ in range(2))
@@ -358,7 +359,7 @@ class FrankWolfe(diagnostics.Reports):
         """
         own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
         outer = self._outer.state_dict(self.param_groups) if self._outer is not None else None
-        return {**super().state_dict(), "outer": outer, "frank_wolfe": own}
+        return checkpoint.assemble(super().state_dict(), outer, own)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a :meth:`state_dict`, also of the middle of a loop, without rounding.

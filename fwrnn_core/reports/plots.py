@@ -90,7 +90,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> None:
-    """Minibatch losses over ``x`` (a key of :data:`X_AXES`), averaged over a short window."""
+    """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean."""
     _check(x)
     for record, line in _lines(ax, runs):
         line(*_smooth(record, x, window))
@@ -98,12 +98,11 @@ def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> N
 
 
 def _smooth(record: Record, x: str, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """The kept minibatch losses, averaged, and where on the axis each average ends."""
+    """Where on the axis the kept minibatch losses lie, and their running mean."""
     losses = np.asarray(record.body["losses"]["loss"], dtype=float)
-    # A partial record has few points: a longer window would leave none.
+    # A partial record has few points: a longer window would be the whole curve.
     width = max(1, min(window, len(losses) // 4))
-    smooth = np.convolve(losses, np.ones(width) / width, mode="valid") if len(losses) else losses
-    return _places(record, x)[width - 1 :], smooth
+    return _places(record, x), running_mean(losses, width) if len(losses) else losses
 
 
 def _places(record: Record, x: str) -> np.ndarray:
@@ -120,7 +119,7 @@ def _places(record: Record, x: str) -> np.ndarray:
 def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve: str = "") -> None:
     """Runs by label, one per seed: their mean, and their range as a band.
 
-    Draws the minibatch losses, averaged over a short window, or a per-epoch ``curve``.
+    Draws the minibatch losses, as a running mean, or a per-epoch ``curve``.
     """
     _check(x)
     for text, look in figures.looks(list(groups)).items():

@@ -413,6 +413,23 @@ def test_the_state_holds_two_buffers_of_the_parameters_size(trajectory: str) -> 
         assert sum(x.numel() for x in held) == 2 * p.numel()
 
 
+@pytest.mark.parametrize("options", [{}, {"gradient_momentum": 0.5, "track": ["angle"]}])
+def test_between_loops_the_saved_state_holds_no_tensor_and_goes_on_bit_for_bit(
+    options: Any,
+) -> None:
+    (model, opt), (twin, other) = (make(inner_steps=3, **options) for _ in range(2))
+    train(model, opt, 0, 6)
+    saved = opt.state_dict()
+    assert not [v for own in saved["state"].values() for v in own.values() if torch.is_tensor(v)]
+    assert all("direction" in own for own in opt.state.values()), "the optimizer keeps its own"
+    twin.load_state_dict(model.state_dict())
+    other.load_state_dict(saved)
+    torch.testing.assert_close(other.agreement(), opt.agreement(), rtol=0, atol=0)
+    for each, its in ((model, opt), (twin, other)):
+        train(each, its, 6, 13)
+    assert same(weights(model), weights(twin))
+
+
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_a_copy_tells_all_that_the_original_does(way: Any) -> None:
     model, opt = make(inner_steps=2, nonfinite="skip", track="gap")

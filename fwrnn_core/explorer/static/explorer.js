@@ -65,6 +65,8 @@ function render({ model, el }) {
   });
   const specOf = (name) => get("surfaces").find((spec) => spec.name === name);
 
+  let tallest = 0; // of the sentence below the picture, in pixels
+
   // --- parts -------------------------------------------------------------------------------
   const panelId = uniqueId("panel");
   const views = tabs(store, panelId, [["inner", "One inner loop"], ["outer", "Whole descent"]]);
@@ -79,7 +81,10 @@ function render({ model, el }) {
     },
     resize: (radius) => store.set({ radius }),
     released: () => speak(),
-    redraw: () => draw(),
+    redraw() {
+      tallest = 0; // of another width
+      draw();
+    },
   });
   const player = makePlayer({
     length: () => (isInner() ? get("inner_steps") : get("budget")),
@@ -89,7 +94,7 @@ function render({ model, el }) {
   });
   const keys = legend(layers, () => draw());
   const { controls, outerControls, seedRow } = makeSettings(store, () => surface.spec);
-  const reset = element("button", { type: "button", class: "fwx-quiet", "data-name": "reset", title: "back to the settings that this page opened with", onclick: () => {
+  const reset = element("button", { type: "button", class: "fwx-quiet", "data-name": "reset", title: "back to the settings that this page opened with, on this surface", onclick: () => {
     player.rewind();
     store.set({ ...opened, ...(get("surface") === opened.surface ? {} : startOf(surface.spec)) });
   } }, "Reset");
@@ -134,12 +139,16 @@ function render({ model, el }) {
       table.fill(paths, methodStyles(colours));
     }
   };
-  // The sentence follows ten times a second: nobody reads faster, and each change costs a layout.
+  // The sentence follows ten times a second: nobody reads faster, and each change costs a layout. It
+  // keeps the height of its longest, or the sliders below would move under the finger.
   let telling = null;
   const tell = () => {
     telling ??= setTimeout(() => {
       telling = null;
       setText(summary, isInner() ? describeInner(inner, settings(), surface.spec, [get("x"), get("y")]) : describeOuter(paths, methodStyles(colours), settings(), get("budget"), surface.spec));
+      if (!tallest) summary.style.minHeight = "";
+      tallest = Math.max(tallest, summary.offsetHeight);
+      summary.style.minHeight = `${tallest}px`;
     }, summary.textContent ? 100 : 0);
   };
   let spoken = null;
@@ -154,6 +163,7 @@ function render({ model, el }) {
       setText(about, surface.spec.about);
     }
     if (changed.has("norm")) outline = ballOutline(norm());
+    if (changed.has("view") || changed.has("surface")) tallest = 0;
     if (changed.has("view")) {
       player.rewind();
       root.dataset.view = get("view");

@@ -46,14 +46,15 @@ export function drawInner(context, view, scene) {
 
   drawBall(context, view, scene, released && loop.reach > 1 + 1e-9);
   if (layers.network && spec.path) drawNetwork(context, view, spec, colours);
-  if (layers.gradient) drawGradient(context, view, scene, home);
+  const taken = occupied(view, scene, home);
+  if (layers.gradient) drawGradient(context, view, scene, home, taken);
   if (layers.projected) {
     const path = loop.projected.slice(0, steps + 1).map(at);
     line(context, path, colours.projected, 1.8, { dash: [2, 4], halo });
     const small = path.length > 14 ? 2.2 : 3.2;
     path.slice(1).forEach((p, i) => square(context, p, i === steps - 1 ? 5 : small, colours.projected));
   }
-  if (layers.vertices) drawVertices(context, scene, steps, at, home);
+  if (layers.vertices) drawVertices(context, view, scene, steps, at, home, taken);
   if (released && layers.released) drawReleased(context, scene, at);
   if (layers.iterates) {
     const path = loop.iterates.slice(0, Math.floor(shown) + 1).map(at);
@@ -81,13 +82,34 @@ function unit(x, y) {
   return [x / length, y / length];
 }
 
-/** ω at its handle (with an invitation until it has been moved once) and δ at the other. */
-function drawNames(context, view, { start, loop, settings, colours, touched }, home) {
-  const style = { halo: colours.halo, size: 17, style: "italic", face: SERIF, align: "right" };
-  label(context, "ω", [home[0] - 13, home[1] - 8], colours.ink, style);
+/** Where δ's handle and its name stand: above ω, or below where the picture ends. */
+function radiusSpots(view, { start, settings }, home) {
   const up = view.sy(start[1] + settings.radius) >= 8 ? 1 : -1;
   const edge = view.sy(start[1] + up * settings.radius);
-  label(context, "δ", [home[0] + 11, edge - up * 10], colours.ink, { ...style, align: "left", size: 16 });
+  return { handle: [home[0], edge], name: [home[0] + 11, edge - up * 10] };
+}
+
+/** Boxes that no name may cover, as [x, y, half width, half height]: δ, its handle, the scale. */
+function occupied(view, scene, home) {
+  const { handle, name } = radiusSpots(view, scene, home);
+  return [[...handle, 9, 9], [name[0] + 5, name[1], 7, 9], [view.width - 68, 18, 66, 14]];
+}
+
+/** The first of the spots where a name of that half width fits beside the others, which it joins. */
+function place(spots, taken, view, half) {
+  const spot = spots.find(([x, y]) =>
+    x >= half && x <= view.width - half && y >= 9 && y <= view.height - 9 &&
+    taken.every(([a, b, width, height]) => Math.abs(x - a) >= half + width || Math.abs(y - b) >= 8 + height));
+  if (spot) taken.push([...spot, half, 8]);
+  return spot;
+}
+
+/** ω at its handle (with an invitation until it has been moved once) and δ at the other. */
+function drawNames(context, view, scene, home) {
+  const { loop, settings, colours, touched } = scene;
+  const style = { halo: colours.halo, size: 17, style: "italic", face: SERIF, align: "right" };
+  label(context, "ω", [home[0] - 13, home[1] - 8], colours.ink, style);
+  label(context, "δ", radiusSpots(view, scene, home).name, colours.ink, { ...style, align: "left", size: 16 });
   if (!touched) {
     const below = loop.iterates[settings.inner_steps][1] > 0 ? 24 : -24;
     label(context, "drag me", [Math.max(home[0], 28), home[1] + below], colours.ink, { halo: colours.halo, size: 12 });
@@ -105,7 +127,7 @@ function drawBall(context, view, { start, settings, outline, colours }, escaped)
   context.setLineDash([]);
 }
 
-function drawGradient(context, view, { start, loop, settings, colours }, home) {
+function drawGradient(context, view, { loop, settings, colours }, home, taken) {
   const [gx, gy] = loop.gradient;
   if (gx === 0 && gy === 0) return;
   const [ux, uy] = unit(-gx, gy); // screen y points down
@@ -114,11 +136,13 @@ function drawGradient(context, view, { start, loop, settings, colours }, home) {
   const tip = [home[0] + ux * length, home[1] + uy * length];
   const halo = colours.halo;
   arrow(context, home, tip, colours.gradient, 1.6, { dash: [6, 5], halo, head: 9 });
-  const place = [tip[0] + ux * 20, tip[1] + uy * 12];
-  label(context, "−∇F", place, colours.gradient, { halo, size: 15, style: "italic", face: SERIF });
+  const beside = (way, share) => [home[0] + ux * length * share - way * uy * 26, home[1] + uy * length * share + way * ux * 16];
+  const along = [0.95, 0.8, 0.65, 0.5].flatMap((share) => [beside(1, share), beside(-1, share)]);
+  const spot = place([[tip[0] + ux * 20, tip[1] + uy * 12], ...along], taken, view, 18);
+  if (spot) label(context, "−∇F", spot, colours.gradient, { halo, size: 15, style: "italic", face: SERIF });
 }
 
-function drawVertices(context, { loop, settings, colours, shown, layers }, steps, at, home) {
+function drawVertices(context, view, { loop, settings, colours, shown, layers }, steps, at, home, taken) {
   const seen = loop.vertices.slice(0, steps).map(at);
   context.globalAlpha = Math.max(0.25, 0.75 - settings.inner_steps / 40);
   seen.forEach((vertex, i) => {
@@ -127,11 +151,10 @@ function drawVertices(context, { loop, settings, colours, shown, layers }, steps
   context.globalAlpha = 1;
   const down = unit(-loop.gradient[0], loop.gradient[1]);
   const moving = shown < steps ? steps : 0; // the vertex that pulls right now
-  const taken = [];
-  for (const { at: place, members } of groupVertices(seen)) {
+  for (const { at: vertex, members } of groupVertices(seen)) {
     const size = 6 + Math.min(4, members.length - 1) * 0.6 + (members.includes(moving) ? 2 : 0);
-    diamond(context, place, size, colours.vertex, colours.vertexEdge);
-    const [ux, uy] = unit(place[0] - home[0], place[1] - home[1]);
+    diamond(context, vertex, size, colours.vertex, colours.vertexEdge);
+    const [ux, uy] = unit(vertex[0] - home[0], vertex[1] - home[1]);
     const text = settings.inner_steps <= LABELLED ? vertexName(members) : `×${members.length}`;
     if (settings.inner_steps > LABELLED && members.length === 1) continue;
     const style = settings.inner_steps <= LABELLED ? "italic" : "";
@@ -139,14 +162,11 @@ function drawVertices(context, { loop, settings, colours, shown, layers }, steps
     const along = layers.gradient && ux * down[0] + uy * down[1] > 0.975;
     const tip = at(loop.iterates[steps]);
     const side = ux * (tip[1] - home[1]) - uy * (tip[0] - home[0]) > 0 ? -1 : 1;
-    const beside = (way) => [place[0] + ux * 8 - way * uy * 21, place[1] + uy * 8 + way * ux * 19];
-    const outside = [place[0] + ux * 19, place[1] + uy * 17];
-    const spots = along ? [beside(side), beside(-side)] : [outside, beside(side), beside(-side)];
-    const free = ([x, y]) => taken.every(([a, b]) => Math.abs(x - a) > 26 || Math.abs(y - b) > 15);
-    const spot = spots.find(free);
-    if (!spot) continue;
-    taken.push(spot);
-    label(context, text, spot, colours.ink, { halo: colours.halo, size: 14, style, face: SERIF });
+    const beside = (way) => [vertex[0] + ux * 8 - way * uy * 21, vertex[1] + uy * 8 + way * ux * 19];
+    const out = (far) => [vertex[0] + ux * far, vertex[1] + uy * far * 0.9];
+    const spots = [...(along ? [] : [out(19)]), beside(side), beside(-side), ...(along ? [] : [out(-19)])];
+    const spot = place(spots, taken, view, members.length > 1 ? 17 : 10);
+    if (spot) label(context, text, spot, colours.ink, { halo: colours.halo, size: 14, style, face: SERIF });
   }
 }
 

@@ -93,7 +93,7 @@ export function makeCharts(redraw) {
       const top = sane.length ? Math.max(...sane) : undefined;
       lineChart(descent.canvas, series, { colours, xMax: budget, xName: "gradient evaluations", log: positive, floor: 1e-12, top });
       const wolfe = paths["frank-wolfe"].losses;
-      set(descent, show(wolfe[wolfe.length - 1]), wolfe[wolfe.length - 1], "Loss of the four methods over gradient evaluations; the table below has the numbers");
+      set(descent, `Frank-Wolfe ${show(wolfe[wolfe.length - 1])}`, wolfe[wolfe.length - 1], "Loss of the four methods over gradient evaluations; the table below has the numbers");
     },
   };
 }

@@ -62,6 +62,7 @@ export function makeStage(hooks) {
   // A mouse may take hold anywhere; a finger only at the handles, or the page could not scroll.
   node.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "touch" || event.button !== 0 || event.target.closest(".fwx-handle")) return;
+    event.preventDefault(); // else the browser moves the focus to the page, and arrow keys scroll it
     grasp();
     moveTo(pointer(event));
     omega.focus({ preventScroll: true });
