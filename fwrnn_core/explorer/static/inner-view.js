@@ -89,10 +89,11 @@ function radiusSpots(view, { start, settings }, home) {
   return { handle: [home[0], edge], name: [home[0] + 11, edge - up * 10] };
 }
 
-/** Boxes that no name may cover, as [x, y, half width, half height]: δ, its handle, the scale. */
+/** Boxes that no name may cover, as [x, y, half width, half height]: δ, its handle, the scale and the names of the axes. */
 function occupied(view, scene, home) {
   const { handle, name } = radiusSpots(view, scene, home);
-  return [[...handle, 9, 9], [name[0] + 5, name[1], 7, 9], [view.width - 68, 18, 66, 14]];
+  const corners = [[view.width - 68, 18, 66, 14], [view.width - 40, view.height - 9, 40, 8], [45, 12, 45, 9]];
+  return [[...handle, 9, 9], [name[0] + 5, name[1], 7, 9], ...corners];
 }
 
 /** The first of the spots where a name of that half width fits beside the others, which it joins. */
