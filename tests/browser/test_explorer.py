@@ -139,6 +139,10 @@ def test_a_click_anywhere_brings_the_weights_there(show: Show) -> None:
     assert model(page, "x") == pytest.approx(-2.5 + 0.7 * 5, abs=0.02)
     assert model(page, "y") == pytest.approx(2 - 0.6 * 4, abs=0.02)
     assert shown(page) == expected(moved(page, "bowl"))
+    before = model(page, "x")
+    page.keyboard.press("ArrowLeft")  # what was clicked has the focus, and the page does not scroll
+    frames(page)
+    assert model(page, "x") < before
 
 
 def test_a_finger_drags_the_weights_and_elsewhere_scrolls_the_page(show: Show) -> None:

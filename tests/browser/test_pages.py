@@ -197,6 +197,35 @@ def test_search_finds_a_word_of_the_book(visit: Visit, site: str) -> None:
     assert visit.trouble == []
 
 
+def test_a_phone_s_drawer_of_contents_closes_on_the_section_chosen(visit: Visit, site: str) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    visit.page.goto(f"{site}/notebooks/experiments/tuning.html")
+    settle(visit.page)
+    visit.page.locator(".secondary-toggle:visible").first.click()
+    drawer = visit.page.locator("dialog[open]")
+    drawer.locator('a[href^="#"]:visible').nth(2).click()
+    drawer.wait_for(state="hidden")
+    assert visit.trouble == []
+
+
+def test_paper_shows_whole_tables_and_dark_figures_in_ink(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/notebooks/experiments/tuning.html")
+    settle(visit.page)
+    look(visit.page, "dark", 720)  # about A4 between its margins
+    visit.page.emulate_media(media="print", color_scheme="dark")
+    cut = visit.page.evaluate(
+        "() => [...document.querySelectorAll('.pst-scrollable-table-container')]"
+        ".filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+    )
+    assert cut == 0
+    filters = visit.page.evaluate(
+        "() => [...document.querySelectorAll('.bd-article figure img')]"
+        ".map((img) => getComputedStyle(img).filter)"
+    )
+    assert filters, "the page has figures"
+    assert set(filters) == {"none"}
+
+
 # What needs no browser
 
 
