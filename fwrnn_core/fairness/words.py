@@ -160,8 +160,8 @@ def plain_finding(evidence: Evidence) -> str:
         return ""
     clean, noisy = tests.values()
     ahead = [m for m in PLAIN if clean[m].side == 1]
-    text = "**With every method tuned alike,** several seeds, and gradient clipping in the"
-    text += " baseline, "
+    text = "**With every method tuned alike,** several seeds, and beside Adam with gradient"
+    text += " clipping, "
     if ahead:
         text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead on clean data."
     else:

@@ -36,14 +36,16 @@ def last_displacement(optimizer: FrankWolfe, tensors: Iterable[Tensor]) -> Tenso
     """Δ_K of the inner loop that has just ended, flat [d], in the order of ``tensors``: the
     optimizer may hold them in another one, in groups.
 
-    :raises ConfigError: before the first completed loop.
+    :raises ConfigError: before the first completed loop of an optimizer made or loaded.
     """
     radius = {id(p): g["loop_radius"] for g in optimizer.param_groups for p in g["params"]}
     parts = []
     for p in tensors:
         direction = optimizer.state.get(p, {}).get("direction")
         if direction is None:
-            raise ConfigError("no inner loop has been completed yet")
+            raise ConfigError(
+                "no inner loop has been completed since the optimizer was made or loaded"
+            )
         parts.append(-radius[id(p)] * direction)
     return flatten(parts)
 

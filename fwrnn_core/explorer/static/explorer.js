@@ -84,6 +84,7 @@ function render({ model, el }) {
     redraw() {
       tallest = 0; // of another width
       draw();
+      tell();
     },
   });
   const player = makePlayer({
