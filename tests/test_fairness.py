@@ -348,8 +348,8 @@ def test_the_finding_on_the_plain_network_follows_the_records():
     assert "Under noise Frank-Wolfe with K = 5 (+2.0 ± 0.0) is ahead" in said
     said = fairness.truncation_finding(Evidence())
     assert (
-        "the highest means, with either optimizer. Of its 4 leads over clipping 4 survive the "
-        "correction for several comparisons: Adam with TBPTT on HAR-2, Frank-Wolfe with TBPTT on "
+        "the highest means of the tanh network, with either optimizer. Of its 4 leads over "
+        "clipping 4 survive the correction for several comparisons: Adam with TBPTT on HAR-2, Frank-Wolfe with TBPTT on "
         "HAR-2, Adam" in said
     )
     assert "gradients" not in said, "no more than clipping's"
@@ -377,6 +377,25 @@ def test_each_network_is_judged_by_itself():
     assert cells[2:5] == ["3", "93.00 ± 2.49", "91.00 ± 2.48"]
     assert "Frank-Wolfe is ahead of Adam on the RNN with batch norm (+2.0 ± 0.0); no" in said
     assert said.endswith("no difference is detectable on the LSTM (+0.0 ± 2.5).")
+
+
+def test_the_finding_on_the_lstm_names_seeds_gradients_and_the_correction():
+    def run(method: str, accuracy: list[float], best: int = 5) -> None:
+        finish_search("har2", method, best=best)
+        finish("har2", method, accuracy)
+
+    run("lstm-adam", [0.90, 0.91])
+    run("lstm-fw", [0.93, 0.94])
+    assert fairness.lstm_finding(Evidence()) == "", "two seeds are no finding"
+    run("lstm-adam", [0.90, 0.91, 0.92])
+    run("lstm-fw", [0.93, 0.94, 0.95001])
+    said = fairness.lstm_finding(Evidence())
+    assert "Frank-Wolfe is ahead of Adam (+3.0 ± 0.0 points, 3 seeds of 5), which survives" in said
+    assert "gradients a run" not in said, "as many for both"
+    run("lstm-fw", [0.89, 0.94, 0.91])
+    assert "no difference between Frank-Wolfe and Adam is detectable" in fairness.lstm_finding(
+        Evidence()
+    )
 
 
 def test_a_search_that_was_cut_short_says_so():

@@ -53,7 +53,7 @@ def test_the_numbers_in_the_authors_settings_are_those_of_the_records() -> None:
 
 def test_the_words_follow_from_the_records(differences: dict) -> None:
     clean, noisy = differences["har2"], differences["noisy-har2"]
-    assert {t.n for t in clean.values() if t.n} == {5}
+    assert {t.n for m, t in clean.items() if t.n and fairness.tanh(m)} == {5}
     assert {t.n for t in noisy.values() if t.n} == {3}
     assert clean["fw-k5"].side == clean["fw-k1"].side == 0  # "no lead is detectable"
     kept = []
@@ -61,7 +61,11 @@ def test_the_words_follow_from_the_records(differences: dict) -> None:
         adjusted = dict(zip(tests, fairness.holm([t.p for t in tests.values()]), strict=True))
         kept += [(task, m) for m in TBPTT if adjusted[m] <= 0.05]
         for method in TBPTT:  # "the highest means"
-            others = [t.difference for m, t in tests.items() if m not in TBPTT and t.n]
+            others = [
+                t.difference
+                for m, t in tests.items()
+                if m not in TBPTT and t.n and fairness.tanh(m)  # "for it", the tanh RNN
+            ]
             assert tests[method].difference > max(others)
     assert kept == [("har2", "fw-tbptt")]  # "only Frank-Wolfe's survives"
     assert noisy["fw-k5"].side == noisy["fw-k1"].side == 1  # "a little ahead"

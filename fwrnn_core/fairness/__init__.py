@@ -38,7 +38,13 @@ from fwrnn_core.fairness.final import (
     next_command,
 )
 from fwrnn_core.fairness.live import live_search
-from fwrnn_core.fairness.networks import NETWORKS, network_leads, network_reading, network_table
+from fwrnn_core.fairness.networks import (
+    NETWORKS,
+    lstm_finding,
+    network_leads,
+    network_reading,
+    network_table,
+)
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
     draw_repeats,
@@ -86,6 +92,7 @@ from fwrnn_core.fairness.words import (
     plain_finding,
     reading,
     search_limits,
+    tanh,
     truncation_finding,
 )
 
@@ -134,6 +141,7 @@ __all__ = [
     "label",
     "leads_within",
     "live_search",
+    "lstm_finding",
     "missing_note",
     "network_leads",
     "network_reading",
@@ -160,6 +168,7 @@ __all__ = [
     "sides",
     "signed",
     "sought",
+    "tanh",
     "timed_otherwise",
     "trials",
     "truncation_finding",
