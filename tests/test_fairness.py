@@ -349,8 +349,8 @@ def test_the_finding_on_the_plain_network_follows_the_records():
     said = fairness.truncation_finding(Evidence())
     assert (
         "the highest means of the tanh network, with either optimizer. Of its 4 leads over "
-        "clipping 4 survive the correction for several comparisons: Adam with TBPTT on HAR-2, Frank-Wolfe with TBPTT on "
-        "HAR-2, Adam" in said
+        "clipping 4 survive the correction for several comparisons: Adam with TBPTT on HAR-2, "
+        "Frank-Wolfe with TBPTT on HAR-2, Adam" in said
     )
     assert "gradients" not in said, "no more than clipping's"
     for method, falling in (("adam-clip", 3), ("fw-k5", 7)):
