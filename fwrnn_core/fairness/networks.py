@@ -99,8 +99,8 @@ def lstm_finding(evidence: Evidence) -> str:
     if ours != base:
         batches = [fair.final(task, m)[0].batch_size for m in NETWORKS[network]]
         text += (
-            f" It took {ours:,.0f} gradients a run and Adam {base:,.0f}: the searches chose"
-            f" minibatches of {batches[0]} and {batches[1]}."
+            f" A run of Frank-Wolfe took {ours:,.0f} gradients, one of Adam {base:,.0f}: the"
+            f" searches chose minibatches of {batches[0]} and {batches[1]}."
         )
     return text
 
