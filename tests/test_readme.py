@@ -77,6 +77,20 @@ def test_the_gradients_of_its_runs_are_counted() -> None:
     assert taken["fw-tbptt"] == 8 * taken["adam-clip"]  # "eight times as many"
 
 
+def test_the_sentence_on_the_lstm_is_that_of_the_records(differences: dict) -> None:
+    evidence, clean = Evidence(), differences["har2"]
+    adam, ours = (clean[m].rounded(1).removeprefix("+") for m in ("lstm-adam", "lstm-fw"))
+    assert TEXT.count(f"by {adam} points with Adam and by {ours} with Frank-Wolfe.") == 1
+    leads = fairness.network_leads(evidence, "har2")
+    lead = leads["LSTM"]
+    assert (lead.n, lead.side, len(leads)) == (4, 1, 4)  # "four seeds", "four networks"
+    assert TEXT.count(f"The difference, {lead.rounded(1)}, does not survive") == 1
+    adjusted = dict(zip(leads, fairness.holm([t.p for t in leads.values()]), strict=True))
+    assert adjusted["LSTM"] > 0.05
+    taken = fairness.gradients(evidence, "har2")
+    assert taken["lstm-fw"] == 8 * taken["lstm-adam"]
+
+
 def test_no_difference_between_one_inner_step_and_five() -> None:
     evidence = Evidence()
     for task in fairness.TASKS:
