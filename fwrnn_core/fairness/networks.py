@@ -94,7 +94,7 @@ def lstm_finding(evidence: Evidence) -> str:
         said += f" number of networks, {len(leads)}"
     else:
         said = f"no difference between Frank-Wolfe and Adam is detectable {numbers}"
-    text = f"**On an LSTM,** HAR-2, tuned alike, {said}."
+    text = f"**On an LSTM,** tuned alike on HAR-2, {said}."
     ours, base = (gradients(evidence, task)[m] for m in NETWORKS[network])
     if ours != base:
         batches = [fair.final(task, m)[0].batch_size for m in NETWORKS[network]]
