@@ -13,6 +13,7 @@ import pytest
 
 from fwrnn_core import experiments, paths
 from fwrnn_core.cli import main
+from fwrnn_core.experiments import fair
 from fwrnn_core.training import Run, checkpoint, queue, records
 
 CONFIG = {
@@ -94,8 +95,9 @@ def test_runs_that_wait_for_a_search_are_missing_too(capsys):
     """Nothing is searched here: no final run has settings, and all are planned."""
     assert main(["records", "fair/*/final/*", "--state", "missing"]) == 0
     out = capsys.readouterr().out
-    assert "104 runs: 104 missing" in out
-    assert "104 runs wait for their search" in out
+    planned = len(fair.METHODS) * sum(fair.SEEDS.values())
+    assert f"{planned} runs: {planned} missing" in out
+    assert f"{planned} runs wait for their search" in out
     assert "`fwrnn train fair-search` first" in out
     assert main(["records", "fig3-tuned"]) == 0
     assert "`fwrnn train fig3-search` first" in capsys.readouterr().out
