@@ -380,8 +380,8 @@ def test_each_network_is_judged_by_itself():
 
 
 def test_the_finding_on_the_lstm_names_seeds_gradients_and_the_correction():
-    def run(method: str, accuracy: list[float], best: int = 5) -> None:
-        finish_search("har2", method, best=best)
+    def run(method: str, accuracy: list[float]) -> None:
+        finish_search("har2", method)
         finish("har2", method, accuracy)
 
     run("lstm-adam", [0.90, 0.91])
