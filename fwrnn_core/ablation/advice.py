@@ -15,7 +15,7 @@ import numpy as np
 from fwrnn_core.ablation.series import Series
 from fwrnn_core.ablation.words import predicate
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import Paired, estimate, holm, paired, signed
+from fwrnn_core.fairness import Paired, adjusted_p, estimate, paired, signed
 from fwrnn_core.reports import listed, markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
@@ -79,8 +79,8 @@ def _lowest(losses: Mapping[str, Mapping[int, float]], default: str) -> str | No
 
 def _adjusted(losses: Mapping[str, Mapping[int, float]], default: str, setting: str) -> float:
     """p of a setting against the default, adjusted for the number of alternatives (Holm)."""
-    others = [s for s, found in losses.items() if s != default and len(found) >= 2]
-    return holm([paired(losses[s], losses[default]).p for s in others])[others.index(setting)]
+    others = {s: f for s, f in losses.items() if s != default and len(f) >= 2}
+    return adjusted_p({s: paired(f, losses[default]) for s, f in others.items()})[setting]
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ from fwrnn_core.fairness.settings import settings_reading, settings_table, sough
 from fwrnn_core.fairness.statistics import (
     Estimate,
     Paired,
+    adjusted_p,
     estimate,
     expected_best,
     first_reaching,
@@ -106,6 +107,7 @@ __all__ = [
     "Paired",
     "Trial",
     "accuracies",
+    "adjusted_p",
     "arrival",
     "arrival_table",
     "arrival_words",

@@ -9,7 +9,7 @@ from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.repeats import draw_row, finish_rows
 from fwrnn_core.fairness.search import TASKS, label, search_coverage
-from fwrnn_core.fairness.statistics import Paired, estimate, holm, paired
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.reports import markdown_table
 from fwrnn_core.training import Record
 
@@ -92,7 +92,7 @@ def final_table(evidence: Evidence, task: str) -> str:
         "p (Holm)",
     ]
     tests = comparisons(evidence, task)
-    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    adjusted = adjusted_p(tests)
     rows, means = [], {}
     begun = [m for m in fair.METHODS if finals(evidence, task, m)]
     for place, method in enumerate(begun):

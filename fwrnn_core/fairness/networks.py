@@ -10,7 +10,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, gradients, p_value
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.statistics import Paired, estimate, holm, paired
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.reports import listed, markdown_table
 
 # Network -> the methods that train it, Frank-Wolfe first. On the plain one Adam clips; on the
@@ -40,13 +40,13 @@ def network_table(evidence: Evidence) -> str:
     rows = []
     for task, name in TASKS.items():
         leads = network_leads(evidence, task)
-        adjusted = holm([lead.p for lead in leads.values()])
-        for (network, lead), p in zip(leads.items(), adjusted, strict=True):
+        adjusted = adjusted_p(leads)
+        for network, lead in leads.items():
             means = [
                 str(estimate(list(accuracies(evidence, task, m).values())))
                 for m in NETWORKS[network]
             ]
-            rows.append([name, network, str(lead.n), *means, str(lead), p_value(p)])
+            rows.append([name, network, str(lead.n), *means, str(lead), p_value(adjusted[network])])
     header = ["data", "network", "seeds", "Frank-Wolfe, K = 5 (%)", "Adam (%)"]
     return markdown_table([*header, "difference (points)", "p (Holm)"], rows) if rows else ""
 
@@ -58,7 +58,7 @@ def network_reading(evidence: Evidence) -> str:
         leads = network_leads(evidence, task)
         if not leads:
             continue
-        adjusted = dict(zip(leads, holm([x.p for x in leads.values()]), strict=True))
+        adjusted = adjusted_p(leads)
         parts = []
         for side, words in ((1, "ahead of"), (-1, "behind")):
             found = [
@@ -84,7 +84,7 @@ def lstm_finding(evidence: Evidence) -> str:
     if network not in leads or leads[network].n < 3:
         return ""
     lead = leads[network]
-    adjusted = dict(zip(leads, holm([x.p for x in leads.values()]), strict=True))
+    adjusted = adjusted_p(leads)
     seeds = f"{lead.n} seeds" + ("" if lead.n == fair.SEEDS[task] else f" of {fair.SEEDS[task]}")
     numbers = f"({lead.rounded(1)} points, {seeds})"
     if lead.side:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.training import Record
+
+Key = TypeVar("Key")
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -116,11 +118,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     [0.03, 0.06, 0.06, 0.02]
     """
     order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
-    adjusted = [math.nan] * len(p_values)
+    raised = [math.nan] * len(p_values)
     floor = 0.0
     for rank, (p, i) in enumerate(order):
-        floor = adjusted[i] = max(floor, min(1.0, (len(order) - rank) * p))
-    return adjusted
+        floor = raised[i] = max(floor, min(1.0, (len(order) - rank) * p))
+    return raised
+
+
+def adjusted_p(tests: Mapping[Key, Paired]) -> dict[Key, float]:
+    """The p value of each of a family of tests, adjusted for their number by :func:`holm`."""
+    return dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
 
 
 def first_reaching(

@@ -15,7 +15,7 @@ from fwrnn_core.fairness.final import (
     gradients,
 )
 from fwrnn_core.fairness.search import TASKS, best_of, label, trials
-from fwrnn_core.fairness.statistics import Paired, holm
+from fwrnn_core.fairness.statistics import Paired, adjusted_p
 from fwrnn_core.reports import listed, short
 
 PLAIN = ("fw-k1", "fw-k5", "fw-k10")  # the method alone, on the plain network
@@ -66,7 +66,7 @@ def named(methods: Sequence[str], tests: Mapping[str, Paired] | None = None) -> 
 def _lost_to_holm(tests: Mapping[str, Paired]) -> list[str]:
     """The methods whose interval leaves zero out, but not when tests are adjusted for their
     number."""
-    adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    adjusted = adjusted_p(tests)
     return [m for m, t in tests.items() if t.side and adjusted[m] > 0.05]
 
 
@@ -145,11 +145,11 @@ def both_tasks(evidence: Evidence) -> str:
     tests = {(task, m): t for task in TASKS for m, t in _tests(evidence, task).items()}
     if len({task for task, _ in tests}) < len(TASKS):
         return ""
-    together = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    together = adjusted_p(tests)
     said = []
     for task in TASKS:
         own = _tests(evidence, task)
-        alone = dict(zip(own, holm([t.p for t in own.values()]), strict=True))
+        alone = adjusted_p(own)
         said += [
             f"{in_words(m)} on {TASKS[task]} goes from p = {alone[m]:.3f} to"
             f" {together[task, m]:.3f}"
