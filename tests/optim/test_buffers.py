@@ -10,8 +10,16 @@ from fwrnn_core import FrankWolfe
 SHAPES = [(300, 200), (200, 100), (1000,), (100, 100, 2)] * 5
 
 
+@pytest.fixture
+def fresh_heap():
+    """What other tests have left is not looked at, again and again, for tensors."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def held() -> int:
-    """Bytes of all tensors alive."""
+    """Bytes of all tensors alive that the collector follows."""
     gc.collect()
     storages = [t.untyped_storage() for t in gc.get_objects() if issubclass(type(t), torch.Tensor)]
     return sum({s.data_ptr(): s.nbytes() for s in storages}.values())
@@ -30,6 +38,7 @@ def beyond(build) -> float:
     return (held() - before) / sum(p.nbytes for p in params)
 
 
+@pytest.mark.usefixtures("fresh_heap")
 @pytest.mark.parametrize("trajectory", ["paper", "released"])
 @pytest.mark.parametrize("norm", [1, 2, 3, float("inf")])
 @pytest.mark.parametrize("scope", ["tensor", "global"])
