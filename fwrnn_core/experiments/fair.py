@@ -44,9 +44,12 @@ METHODS: dict[str, tuple[OptimizerConfig, ModelConfig, int | None]] = {
     "adam": (adam(1e-3), _TANH, None),
     "adam-clip": (adam(1e-3, clip_norm=1.0), _TANH, None),
     "adam-tbptt": (adam(1e-3), _TANH, 16),
-    # Ours: without it the row of Frank-Wolfe with batch norm has no peer but plain networks.
+    # Ours: without them Frank-Wolfe with batch norm has no peer but plain networks, and a lead over
+    # an Adam that does not clip may be what clipping brings.
     "adam-bn": (adam(1e-3), _BATCH_NORM, None),
+    "adam-bn-clip": (adam(1e-3, clip_norm=1.0), _BATCH_NORM, None),
     "lstm-adam": (adam(1e-3), _LSTM, None),
+    "lstm-clip": (adam(1e-3, clip_norm=1.0), _LSTM, None),
     "fw-k1": (_fw(1), _TANH, None),
     "fw-k5": (_fw(5), _TANH, None),
     "fw-k10": (_fw(10), _TANH, None),
