@@ -13,17 +13,15 @@ from fwrnn_core.claims import repeats
 from fwrnn_core.claims.rules import Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
+from fwrnn_core.experiments.tuned import LEARNED
 from fwrnn_core.fairness import first_reaching
 from fwrnn_core.reports import LABELS, published
 from fwrnn_core.training import Record
 
-# Always answering 1 to the Adding task has an error of 1/6, the variance of a sum of two uniforms.
-ADDING_LEARNED = 1 / 12
-
 
 def learned(record: Record) -> float:
     """Gradients until an epoch's mean training loss shows that the Adding task was learned; inf."""
-    there = np.flatnonzero(record.curve("train_loss") < ADDING_LEARNED)
+    there = np.flatnonzero(record.curve("train_loss") < LEARNED)
     return float(record.curve("gradient_evaluations")[there[0]]) if there.size else float("inf")
 
 

@@ -159,3 +159,6 @@ def test_the_adding_task_is_tuned_alike_for_every_method(home):
     assert [c.seed for c in finals] == [1, 2, 3]
     assert {c.optimizer.lr for c in finals} == {fair.LEARNING_RATES[2]}
     assert {c.optimizer.inner_steps for c in finals} == {10}
+    for number, config in enumerate(tuned.search("fw-k1")):  # by noise, the smallest rate
+        put(config, 1 / 6 + number / 1000)
+    assert {c.optimizer.lr for c in tuned.final("fw-k1")} == {1e-3}, "the published rate"
