@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.cli import build_parser
@@ -61,6 +63,18 @@ def test_every_dependency_is_pinned() -> None:
     assert [name for name in map(name_of, wanted) if name not in pinned] == []
     assert pinned["torch"] == "2.13.0"
     assert not [version for version in pinned.values() if "+" in version]
+
+
+def test_pinned_versions_take_the_oldest_python_promised() -> None:
+    """Not only the Python at hand: Debian 12 has 3.11.2, where a pin for 3.11.5 ends ``make``."""
+    promised = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
+    asked = {
+        name: metadata.metadata(name)["Requires-Python"] or ""
+        for name in constraints()
+        if name in {name_of(found.name) for found in metadata.distributions()}
+    }
+    assert len(asked) > 100
+    assert {n: a for n, a in asked.items() if promised not in SpecifierSet(a)} == {}
 
 
 def test_the_optimizer_alone_needs_little() -> None:
