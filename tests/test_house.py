@@ -69,7 +69,7 @@ def test_pinned_versions_take_the_oldest_python_promised() -> None:
     """Not only the Python at hand: Debian 12 has 3.11.2, where a pin for 3.11.5 ends ``make``."""
     promised = PROJECT["project"]["requires-python"].removeprefix(">=") + ".0"
     asked = {
-        name: metadata.metadata(name)["Requires-Python"] or ""
+        name: metadata.metadata(name).get("Requires-Python", "")
         for name in constraints()
         if name in {name_of(found.name) for found in metadata.distributions()}
     }
