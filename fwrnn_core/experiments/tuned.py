@@ -1,13 +1,12 @@
 """Fig. 3 once more, harder and fair: the Adding task over 200 steps, every learning rate tuned.
 
-The published Fig. 3 has one learning rate for all methods, 100 steps and one seed. Here each
-method gets the same search over the fair protocol's learning rates, judged by the validation loss
-on a tenth of the training sequences, and then three seeds at the rate it chose; where no rate
-learned anything in the search, at the published one. The network, its
-random initial states and the fixed data order are the published ones; tests are in evaluation
-mode at ω_t. One pass is 900 minibatches, about 18 seconds on one core: 6 minutes for each of the 15
-trials, 18 for each of the 9 final runs of 54,000 gradients. The final runs join the catalogue once
-their method's search is complete.
+The published Fig. 3 has one learning rate for all methods, 100 steps and one seed. Here each method
+gets the same search over the fair protocol's learning rates, judged by the validation loss on a
+tenth of the training sequences, and then three seeds at the rate it chose; where no rate learned
+anything in the search, at the published one. The network, its random initial states and the fixed
+data order are the published ones; tests are in evaluation mode at ω_t. One pass is 900 minibatches,
+about 18 seconds on one core: 6 minutes for each of the 15 trials, 18 for each of the 9 final runs
+of 54,000 gradients. The final runs join the catalogue once their method's search is complete.
 """
 
 from __future__ import annotations
