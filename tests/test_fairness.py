@@ -386,12 +386,12 @@ def test_the_adam_that_clips_is_the_peer_unless_it_has_fewer_seeds():
 
     run("lstm-adam", [0.90, 0.91, 0.92])
     run("lstm-fw", [0.93, 0.94, 0.95001])
-    assert row(fairness.network_table(Evidence()), "HAR-2 | LSTM")[4:6] == ["91.00 ± 2.48", "no"]
+    assert row(fairness.network_table(Evidence()), "HAR-2 | LSTM")[4] == "91.00 ± 2.48"
     run("lstm-clip", [0.95, 0.92])
     assert fairness.network_leads(Evidence(), "har2")["LSTM"].n == 3
     run("lstm-clip", [0.95, 0.92, 0.94])
     table, said = (f(Evidence()) for f in (fairness.network_table, fairness.network_reading))
-    assert row(table, "HAR-2 | LSTM")[4:6] == ["93.67 ± 3.79", "yes"]
+    assert row(table, "HAR-2 | LSTM")[4] == r"93.67 ± 3.79 \*"
     assert "Clipping alone brings Adam +2.7 ± 5.2 points on the LSTM" in said
     assert "Adam with clipping is" in fairness.lstm_finding(Evidence())
 

@@ -53,12 +53,10 @@ def network_table(evidence: Evidence) -> str:
         for network, lead in leads.items():
             methods = pair(evidence, task, network)
             means = [str(estimate(list(accuracies(evidence, task, m).values()))) for m in methods]
-            clips = "yes" if _clips(methods[1]) else "no"
-            rows.append(
-                [name, network, str(lead.n), *means, clips, str(lead), p_value(adjusted[network])]
-            )
-    header = ["data", "network", "seeds", "Frank-Wolfe, K = 5 (%)", "Adam (%)", "Adam clips"]
-    return markdown_table([*header, "difference (points)", "p (Holm)"], rows) if rows else ""
+            means[1] += r" \*" if _clips(methods[1]) else ""
+            rows.append([name, network, str(lead.n), *means, str(lead), p_value(adjusted[network])])
+    header = ["data", "network", "seeds", "Frank-Wolfe (%)", "Adam (%)", "difference", "p (Holm)"]
+    return markdown_table(header, rows, texts=2) + "\n\n\\* Adam clips." if rows else ""
 
 
 def network_reading(evidence: Evidence) -> str:
