@@ -5,8 +5,8 @@ gets the same search over the fair protocol's learning rates, judged by the vali
 tenth of the training sequences, and then three seeds at the rate it chose; where no rate learned
 anything in the search, at the published one. The network, its random initial states and the fixed
 data order are the published ones; tests are in evaluation mode at ω_t. One pass is 900 minibatches,
-about 18 seconds on one core: 6 minutes for each of the 15 trials, 18 for each of the 9 final runs
-of 54,000 gradients. The final runs join the catalogue once their method's search is complete.
+8 to 18 seconds on one core, by processor: 15 trials of 20 passes, then 9 final runs of 60 (54,000
+gradients each). The final runs join the catalogue once their method's search is complete.
 """
 
 from __future__ import annotations
