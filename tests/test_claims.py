@@ -80,7 +80,7 @@ def test_numbers_in_print_are_the_paper_s():
     printed = {c.key: c.printed() for c in claims.CLAIMS}
     assert printed["noisy-adam"] == "+15.14 points"
     assert printed["noise-drop"] == "+9.15 points"
-    assert printed["indrnn-time"] == "0.53, 0.49 × the time per epoch"
+    assert printed["indrnn-time"] == "0.53 (Pixel), 0.49 (Permute) × the time"
     assert printed["every-sgd"] == "6 of 10 comparisons in favour", (
         "Table II prints the baseline ahead"
     )
@@ -190,7 +190,7 @@ def test_times_are_compared_per_epoch_on_one_machine_only(seconds, environment, 
     for found in (row.published, row.fair):
         assert found.verdict is verdict, "an epoch or two is enough, and half the saving in print"
         if environment == MACHINE:
-            shown = f"{seconds:.2f} × the time per epoch at 2 of 400 epochs"
+            shown = f"{seconds:.2f} × the time at 2 of 400 epochs"
             both = f"Pixel: {shown}; Permute: {shown}"
             assert found.text.removeprefix("equal batch size: ") == both
 
@@ -205,7 +205,7 @@ def test_times_near_one_neither_make_nor_break_a_claim_about_all():
             put(RUNS[baseline], {"test_accuracy": [0.5]})
         found = claims.examine("cost").published
         assert found.verdict is verdict
-        assert found.text.endswith(f"{ratios[-1]:.2f} × the time per epoch")
+        assert found.text.endswith(f"{ratios[-1]:.2f} (Permute) × the time")
     (paths.records() / f"{names[0][0]}.json").unlink()
     put(RUNS[names[3][0]], {"test_accuracy": [0.5]}, seconds=1.09)
     assert claims.examine("cost").published.verdict.open, "no longer a clear counterexample"
@@ -224,10 +224,11 @@ def test_updates_and_gradients_are_counted_apart():
             }
             put(config, curves, status="partial")
     row = claims.examine("indrnn-updates")
-    assert row.published.text == "0.20, 0.20 × the updates at 3 of 400 epochs"
+    assert row.published.text == "0.20 (Pixel), 0.20 (Permute) × the updates at 3 of 400 epochs"
     assert row.published.verdict is Verdict.UNFINISHED, "one epoch says nothing of what is needed"
     counted = (
-        "equal batch size, counted in gradients: 1.00, 1.00 × the gradients at 3 of 400 epochs"
+        "equal batch size, counted in gradients: 1.00 (Pixel), 1.00 (Permute) × the gradients"
+        " at 3 of 400 epochs"
     )
     assert (row.fair.text, row.fair.verdict) == (counted, Verdict.UNFINISHED)
 
@@ -250,17 +251,37 @@ def test_adding_is_learned_or_not(adam, k1, k10, verdict):
     assert "(Adam" in found.text
 
 
-def test_tuned_adding_counts_the_seeds_that_learn():
+@pytest.mark.parametrize(
+    ("adam", "k1", "k10", "verdict"),
+    [
+        (0, 3, 3, Verdict.HOLDS),
+        (0, 3, 2, Verdict.PARTLY),
+        (1, 3, 1, Verdict.UNDECIDED),
+        (0, 1, 0, Verdict.UNDECIDED),
+        (3, 3, 3, Verdict.FAILS),
+    ],
+)
+def test_tuned_adding_counts_the_seeds_that_learn(adam, k1, k10, verdict):
     for method in tuned.METHODS:
         for config in tuned.search(method):
             put(config, {"validation_loss": [config.optimizer.lr]})
-    learned = {"adam": 1, "fw-k1": 3, "fw-k10": 1}
-    for method, count in learned.items():
+    for method, count in {"adam": adam, "fw-k1": k1, "fw-k10": k10}.items():
         for config in tuned.final(method):
             put(config, {"train_loss": [0.01 if config.seed <= count else 0.17]})
     found = claims.examine("adding").fair
-    assert found.text == "learned by Adam 1 of 3, K = 1 3 of 3, K = 10 1 of 3 seeds"
-    assert found.verdict is Verdict.PARTLY
+    assert found.text == f"learned by Adam {adam} of 3, K = 1 {k1} of 3, K = 10 {k10} of 3 seeds"
+    assert found.verdict is verdict
+
+
+def test_rates_that_the_search_could_not_tell_apart_are_not_called_tuned():
+    for method in tuned.METHODS:
+        for config in tuned.search(method):
+            put(config, {"validation_loss": [1 / 6 + config.optimizer.lr]})
+        for config in tuned.final(method):
+            assert config.optimizer.lr == tuned.METHODS[method].lr
+            put(config, {"train_loss": [0.17]})
+    found = claims.examine("adding").fair
+    assert found.text.endswith(", at the published rate, since no rate learned in the search")
 
 
 def test_fewer_updates_are_read_where_the_level_is_reached():
@@ -270,7 +291,7 @@ def test_fewer_updates_are_read_where_the_level_is_reached():
         put(RUNS[f"mnist-rnn/published/{task}/fw-k1"], k1)
         put(RUNS[f"mnist-rnn/published/{task}/fw-k5"], k5)
     row = claims.examine("rnn-updates")
-    assert row.published.text == "0.20, 0.20 × the updates"
+    assert row.published.text == "0.20 (Pixel), 0.20 (Permute) × the updates"
     assert row.published.verdict is Verdict.HOLDS
     assert row.fair.verdict is Verdict.FAILS, "in gradients K = 5 is no sooner here"
 
@@ -283,6 +304,7 @@ def test_a_loss_that_swings():
     found = smooth.measure(evidence)
     assert found.value == pytest.approx(math.log2(0.4 / 0.1))
     assert smooth.show(found.value) == "4.0 × as much climbing back"
+    assert smooth.show(2.0, 1.0) == "4.0 × as much climbing back, 2.0 to 8.0"
 
 
 @pytest.mark.parametrize(
@@ -345,6 +367,7 @@ def test_a_difference_of_repeated_runs_is_judged_by_its_interval():
     found = claims.examine("har2-adam").published
     assert found.verdict is Verdict.FAILS
     assert "3 seeds" in found.text, "the seeds that both have"
+    assert found.text.endswith("), printed size excluded")
 
 
 def test_a_row_with_one_seed_is_judged_by_the_spread_of_the_rows_that_were_repeated():
@@ -401,7 +424,7 @@ def test_the_baseline_that_is_passed_is_that_of_the_literature_or_adams_own():
     found = claims.examine("har2-epochs").published
     assert found.verdict is Verdict.PARTLY
     assert found.text == (
-        "91.31 % with 0 of 1 seed; Adam's own best, sooner than Adam, with 1 of 1"
+        "91.31 % with 0 of 1 seed, by Adam with 0; Adam's own best, sooner than Adam, with 1 of 1"
     )
     put(RUNS["har2/published/fw-k5"], {"test_accuracy": [0.7, 0.92, 0.8, 0.9]})
     found = claims.examine("har2-epochs").published
@@ -412,8 +435,11 @@ def test_the_baseline_that_is_passed_is_that_of_the_literature_or_adams_own():
     found = claims.examine("har2-epochs").published
     assert found.verdict is Verdict.PARTLY
     assert found.text == (
-        "91.31 % with 2 of 2 seeds (epochs 2 to 4); Adam's own best, sooner than Adam, with 1 of 2"
+        "91.31 % with 2 of 2 seeds (epochs 2 to 4), by Adam with 0;"
+        " Adam's own best, sooner than Adam, with 1 of 2"
     )
+    put(RUNS["har2/seeds/adam/seed-43"], {"test_accuracy": [0.5, 0.6, 0.92]})
+    assert ", by Adam with 1 (epoch 3);" in claims.examine("har2-epochs").published.text
     put(RUNS["har2/published/fw-k5"], {"test_accuracy": [0.7]})
     put(RUNS["har2/seeds/fw-k5/seed-43"], {"test_accuracy": [0.7]})
     assert claims.examine("har2-epochs").published.verdict is Verdict.FAILS
@@ -668,7 +694,7 @@ def test_the_same_training_loss_is_one_that_ends_alike(k1, k5, verdict):
             put(RUNS[f"mnist-indrnn/published/{task}/{method}"], {"train_loss": [2.0, loss]})
     found = claims.examine("indrnn-loss").published
     assert found.verdict is verdict
-    assert found.text.startswith(f"+{k1 - 0.1:.3f}, ")
+    assert found.text.startswith(f"+{k1 - 0.1:.3f} (Pixel, K = 1), ")
     assert found.text.endswith(" in training loss")
 
 

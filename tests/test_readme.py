@@ -48,7 +48,7 @@ def test_the_numbers_in_the_authors_settings_are_those_of_the_records() -> None:
     assert clipping.side == 0  # "does not help"
     assert TEXT.count(f"({clipping.rounded(1)} points over Adam, best test epoch of three") == 1
     leads = [t.rounded(1).removeprefix("+") for t in (five, one)]
-    assert TEXT.count(f"leads Adam by {leads[0]} points and *K* = 1 by {leads[1]}.") == 1
+    assert TEXT.count(f"leads Adam by {leads[0]} points and is {leads[1]} ahead of *K* = 1.") == 1
 
 
 def test_the_words_follow_from_the_records(differences: dict) -> None:

@@ -17,7 +17,14 @@ import numpy as np
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import first_reaching, signed
-from fwrnn_core.reports import last_accuracy, published, same_machine, seconds_per_epoch
+from fwrnn_core.reports import (
+    LABELS,
+    last_accuracy,
+    published,
+    same_machine,
+    seconds_per_epoch,
+    short,
+)
 from fwrnn_core.training import Record
 
 
@@ -50,6 +57,23 @@ class Comparison(Protocol):
 
     def show(self, value: float, half: float | None = None) -> str:
         """The value in words, with its unit and, where it is shown, its interval."""
+
+
+_DATA = {"pixel": "Pixel", "permuted": "Permute", "har2": "clean", "noisy-har2": "noisy"}
+
+
+def labels(comparisons: Sequence[Comparison]) -> list[str]:
+    """What each comparison is of, as far as its runs tell it from the others.
+
+    >>> labels([gain(f"har2/published/fw-k{k}", "har2/published/adam") for k in (1, 5)])
+    ['K = 1', 'K = 5']
+    """
+    runs = [c.names() for c in comparisons]
+    data = [next((_DATA[p] for p in of[0].split("/") if p in _DATA), "") for of in runs]
+    methods = ([name.rpartition("/")[2] for name in side] for side in zip(*runs, strict=True))
+    sides = [data, *([short(LABELS.get(m, m)) for m in side] for side in methods)]
+    told = [side for side in sides if len(set(side)) > 1]
+    return [", ".join(filter(None, parts)) for parts in zip(*told, strict=True)] or [""] * len(runs)
 
 
 def in_print(name: str, what: str = "accuracy") -> float | None:
@@ -205,7 +229,7 @@ class Saving:
         return Measured(1 - ratio, True, apart=times_apart(ratio))
 
     def show(self, value: float, half: float | None = None) -> str:
-        return f"{1 - value:.2f} × the time per epoch"
+        return f"{1 - value:.2f} × the time"
 
 
 @dataclass(frozen=True)
@@ -278,9 +302,10 @@ class Swing:
         found = repeats.difference(evidence, terms, _log_climb)
         apart = found.half is None or abs(found.value) > found.half
         note = "" if found.half is None else _seeds(found.seeds)
-        return Measured(found.value, note=note, apart=apart)
+        return Measured(found.value, note=note, apart=apart, half=found.half)
 
     def show(self, value: float, half: float | None = None) -> str:
-        ratio = 2**value
-        shown = f"{ratio:.1f}" if ratio < 100 else "over 100"
-        return f"{shown} × as much climbing back"
+        ends = (value,) if half is None else (value, value - half, value + half)
+        shown, *interval = (f"{2**v:.1f}" if 2**v < 100 else "over 100" for v in ends)
+        span = f", {' to '.join(interval)}" if interval else ""
+        return f"{shown} × as much climbing back{span}"

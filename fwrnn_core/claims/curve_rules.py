@@ -170,9 +170,9 @@ class Overtakes:
     words: ClassVar[str] = (
         "*the baseline* that is passed within fewer epochs can be the accuracy that the paper has "
         "just quoted from the literature, or the best of Adam in the same settings with the same "
-        "seed: *reproduced* if both are reached in fewer epochs than they took with every seed, "
-        "*partly* if one of them is, *not reproduced* if neither is with any seed, and otherwise "
-        "*undecided*"
+        "seed (when Adam passes the quoted one stands beside): *reproduced* if both are reached in "
+        "fewer epochs than they took with every seed, *partly* if one of them is, *not reproduced* "
+        "if neither is with any seed, and otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -188,14 +188,17 @@ class Overtakes:
         if not seeds:
             return pending(evidence, self.names())
         level, limit = literature()
-        quoted = [first_reaching(ours[s], level, "epoch") for s in seeds]
+        quoted, adams = (
+            [first_reaching(runs[s], level, "epoch") for s in seeds] for runs in (ours, theirs)
+        )
         counts = [
             sum(epoch < limit for epoch in quoted),
             sum(_sooner(ours[s], theirs[s]) for s in seeds),
         ]
         text = (
             f"{100 * level:.2f} % with {counts[0]} of {len(seeds)} seed{'s' * (len(seeds) > 1)}"
-            f"{_when(quoted)}; Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
+            f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
+            f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )
         none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
         return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])

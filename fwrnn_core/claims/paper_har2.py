@@ -14,7 +14,7 @@ from fwrnn_core.claims.claim import (
     each,
     har2,
 )
-from fwrnn_core.claims.comparisons import Saving, gain
+from fwrnn_core.claims.comparisons import Saving, Swing, gain
 from fwrnn_core.claims.curve_rules import Converges, Overtakes
 from fwrnn_core.claims.rules import Fades, HalfSize, Steadier
 
@@ -120,6 +120,14 @@ HAR2 = (
         "experiments/har2",
         Steadier(STEADY_ON_HAR2),
         note="Fig. 6, curves only",
+    ),
+    Claim(
+        "noise-unstable",
+        "HAR-2",
+        "When the data are very noisy, RNNs usually exhibit unstable performance.",
+        "Sec. V-A",
+        "experiments/har2",
+        Steadier((Swing(har2("adam", True), har2("adam")),), what="Adam, noisy against clean"),
     ),
     Claim(
         "noisy-clip",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, labels
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Coverage, Evidence
 
@@ -82,18 +82,23 @@ def _print(comparison: Comparison) -> str:
     return "" if value is None else comparison.show(value)
 
 
-def together(shown: Iterable[str]) -> str:
-    """Figures in a row, with their unit once where it is the same.
+def together(shown: Iterable[str], of: Sequence[str]) -> str:
+    """Figures in a row, each with what it is of, and with their unit once where it is the same.
 
-    >>> together(["+1.00 points", "−2.00 points"]), together(["0.50 × the time", "late"])
-    ('+1.00, −2.00 points', '0.50 × the time; late')
+    >>> together(["+1.00 points", "−2.00 points"], ("clean", "noisy"))
+    '+1.00 (clean), −2.00 (noisy) points'
+    >>> together(["0.50 × the time", "late"], ("K = 1", "K = 5"))
+    'K = 1: 0.50 × the time; K = 5: late'
     """
-    parts = [text for text in shown if text]
-    split = [text.partition(" ") for text in parts]
+    parts = [(text, name) for text, name in zip(shown, of, strict=True) if text]
+    split = [text.partition(" ") for text, _ in parts]
     numbers, units = [number for number, _, _ in split], {unit for _, _, unit in split}
     if len(units) == 1 and all(any(c.isdigit() for c in n) for n in numbers):
-        return f"{', '.join(numbers)} {units.pop()}".strip()
-    return "; ".join(parts)
+        named = (
+            f"{n} ({name})" if name else n for n, (_, name) in zip(numbers, parts, strict=True)
+        )
+        return f"{', '.join(named)} {units.pop()}".strip()
+    return "; ".join(f"{name}: {text}" if name else text for text, name in parts)
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,9 @@ class HalfSize:
         "a difference whose size the paper gives is *reproduced* if the re-run has its sign and at "
         "least half its size, *partly* if it has the sign alone, otherwise *not reproduced*, and "
         "*undecided* if its 95 % interval over seeds reaches from one of these verdicts into "
-        f"another. A ratio of times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no "
-        "difference: *not reproduced*, or *undecided* where half of what the paper prints is as "
-        "small"
+        "another. Where that interval excludes the printed size, the cell says so. A ratio of "
+        f"times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no difference: *not reproduced*, "
+        "or *undecided* where half of what the paper prints is as small"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -135,6 +140,8 @@ class HalfSize:
             return Finding(text, Verdict.UNDECIDED if small else Verdict.FAILS)
         half = measured.half or 0.0
         ends = measured.value - half, measured.value + half
+        if half and not ends[0] <= printed <= ends[1]:
+            text += ", printed size excluded"
         return Finding(text, settled(by_size(printed, value) for value in ends))
 
 
@@ -172,12 +179,13 @@ class Within:
         return _names(self.comparisons)
 
     def printed(self) -> str:
-        return together(map(_print, self.comparisons))
+        return together(map(_print, self.comparisons), labels(self.comparisons))
 
     def judge(self, evidence: Evidence) -> Finding:
         found = [c.measure(evidence) for c in self.comparisons]
         pairs = zip(self.comparisons, found, strict=True)
-        text = together(_shown(c, m) for c, m in pairs if m.value is not None)
+        shown = ("" if m.value is None else _shown(c, m) for c, m in pairs)
+        text = together(shown, labels(self.comparisons))
         if any(m.value is None or not m.final for m in found):
             return pending(evidence, self.names(), text)
         good = sum(m.value is not None and m.value >= -self.margin for m in found)
@@ -226,7 +234,7 @@ class Every:
         """Each value while they are few, else how many are in favour."""
         pairs = list(zip(self.comparisons, found, strict=True))
         if len(pairs) <= _FEW:
-            return together(_shown(c, m) for c, m in pairs)
+            return together((_shown(c, m) for c, m in pairs), labels(self.comparisons))
         counts = []
         for final, words in ((True, ""), (False, " unfinished")):
             there = [m for m in found if m.value is not None and m.final is final]
@@ -274,7 +282,8 @@ class Steadier(Every):
         "*climbing back* is what an epoch's mean training loss rises by from one epoch to the "
         "next, added up over a run: that one loss swings and the other does not is *reproduced* "
         "if the first climbs back more in every comparison, by however little, and *not "
-        "reproduced* as soon as it does not in a finished one"
+        "reproduced* as soon as it does not in a finished one. A ratio whose 95 % interval over "
+        "seeds (given behind it) holds 1 decides neither"
     )
 
 

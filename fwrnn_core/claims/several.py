@@ -33,7 +33,7 @@ class Each:
         return tuple(dict.fromkeys(n for rule in self.rules for n in rule.names()))
 
     def printed(self) -> str:
-        return together(rule.printed() for rule in self.rules)
+        return together((rule.printed() for rule in self.rules), self.of)
 
     def judge(self, evidence: Evidence) -> Finding:
         found = [rule.judge(evidence) for rule in self.rules]

@@ -62,10 +62,15 @@ def selected(method: str) -> RunConfig | None:
     weights hardly move: then it is the trial at the published rate.
     """
     trials = search(method)
-    best = best_trial(trials)
-    if best is None or lowest_loss(best) < LEARNED:
-        return best
-    return next(t for t in trials if t.optimizer.lr == METHODS[method].lr)
+    if untuned(method):
+        return next(t for t in trials if t.optimizer.lr == METHODS[method].lr)
+    return best_trial(trials)
+
+
+def untuned(method: str) -> bool:
+    """Whether a method's search is complete and none of its trials has learned anything."""
+    best = best_trial(search(method))
+    return best is not None and lowest_loss(best) >= LEARNED
 
 
 def lowest_loss(trial: RunConfig) -> float:

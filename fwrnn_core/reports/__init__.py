@@ -49,6 +49,7 @@ from fwrnn_core.reports.tables import (
     last_accuracy,
     markdown_table,
     setup_table,
+    standing,
     tail_accuracy,
     times_beside_print,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "setup_table",
     "short",
     "shown",
+    "standing",
     "tail_accuracy",
     "timed_alike",
     "times_beside_print",

@@ -98,21 +98,23 @@ def overall(verdicts: Sequence[str]) -> str:
     """A page's verdict from those of its claims, in the words of :class:`claims.Verdict`.
 
     None is given before every claim has been judged; claims that their runs cannot decide are left
-    out.
+    out, and that there are some is said.
 
     >>> overall(["reproduced", "not reproduced"]), overall(["reproduced", "not finished"])
     ('partly reproduced', 'open until its runs are complete')
     >>> overall(["reproduced", "undecided"]), overall(["not run yet", "not run yet"])
-    ('reproduced', 'not run yet')
+    ('reproduced, as far as its claims can be decided', 'not run yet')
     """
-    found = set(verdicts) - {"undecided", "not comparable"}
+    unsettled = {"undecided", "not comparable"}
+    found = set(verdicts) - unsettled
     if found == {"not run yet"}:
         return "not run yet"
     if not found <= {"reproduced", "partly", "not reproduced"}:
         return "open until its runs are complete"
     if not found:
         return "undecided"
-    return found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"
+    word = found.pop() if len(found) == 1 and "partly" not in found else "partly reproduced"
+    return f"{word}, as far as its claims can be decided" if unsettled & set(verdicts) else word
 
 
 def same_machine(runs: Sequence[Record]) -> bool:

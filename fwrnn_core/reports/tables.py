@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fwrnn_core.reports.names import compact, label, method, published, unbroken
+from fwrnn_core.reports.names import compact, label, listed, method, published, short, unbroken
 from fwrnn_core.reports.runs import Recorded, progress, seconds_per_epoch, timed_alike
 from fwrnn_core.training import Record, RunConfig
 
@@ -47,6 +47,27 @@ def best_accuracy(record: Record) -> float:
     NaN for a run that diverged in its first epoch.
     """
     return 100 * record.best("test_accuracy") if record.epochs else float("nan")
+
+
+def standing(runs: Sequence[Record]) -> str:
+    """The best test accuracy of each run within the epochs that all of them have, the highest
+    first, in words.
+
+    >>> curves = {"adam": {"epoch": [1, 2], "test_accuracy": [0.2, 0.5]}}
+    >>> curves["fw-k1"] = {"epoch": [1], "test_accuracy": [0.3]}
+    >>> configs = {method: RunConfig(method).to_dict() for method in curves}
+    >>> runs = [Record({"config": configs[m], "curves": curves[m]}) for m in curves]
+    >>> standing(runs), standing([])
+    ('30.0 % (K = 1) and 20.0 % (Adam) in 1 epoch', 'no run yet')
+    """
+    begun = [r for r in runs if r.epochs]
+    if not begun:
+        return "no run yet"
+    common = min(r.epochs for r in begun)
+    best = {short(label(r)): float(np.nanmax(r.curve("test_accuracy")[:common])) for r in begun}
+    ranked = sorted(best.items(), key=lambda item: -item[1])
+    shown = listed([f"{100 * value:.1f} % ({name})" for name, value in ranked])
+    return f"{shown} in {common} epoch{'s' * (common > 1)}"
 
 
 def last_accuracy(record: Record) -> float:
