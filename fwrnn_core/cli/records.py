@@ -21,7 +21,7 @@ _RECORDS_EPILOG = """\
 examples:
   fwrnn records                      every run of the catalogue and its state
   fwrnn records 'har2/*'             those whose name matches
-  fwrnn records table3               those of one of the paper's tables or figures
+  fwrnn records table3 'fair/*'      those of one of the paper's tables or figures, and others
   fwrnn records --state missing      what has not been begun
 
 States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
@@ -51,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=raw,
     )
     parser.add_argument(
-        "pattern", nargs="?", default="*", help="a run's name, a group, or a 'glob*'"
+        "runs", nargs="*", metavar="RUN", help="a run's name, a group, or a 'glob*' (default all)"
     )
     parser.add_argument(
         "--state",
@@ -82,11 +82,16 @@ def list_records(args: argparse.Namespace) -> int:
     from fwrnn_core import experiments, paths
     from fwrnn_core.training.status import survey
 
-    runs, later = experiments.catalogue(), experiments.waiting(args.pattern)
-    patterns = experiments.GROUPS.get(args.pattern, (args.pattern,))
-    found = [r for p in patterns for r in survey(p, runs, later)]
-    if not found:
-        raise experiments.nothing("run", args.pattern, [*runs, *experiments.GROUPS], _LISTED)
+    asked = args.runs or ["*"]
+    runs, later = experiments.catalogue(), experiments.waiting(*asked)
+    each: dict[str, Status] = {}  # by name, once however often it is asked for
+    for name in asked:
+        patterns = experiments.GROUPS.get(name, (name,))
+        matching = [r for p in patterns for r in survey(p, runs, later)]
+        if not matching:
+            raise experiments.nothing("run", name, [*runs, *experiments.GROUPS], _LISTED)
+        each.update((r.name, r) for r in matching)
+    found = list(each.values())
     rows = [r for r in found if args.state in (None, r.state)]
     where = f"(records in {paths.records()})"
     if not rows:

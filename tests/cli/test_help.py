@@ -47,7 +47,7 @@ def test_an_example_resolves(line: str) -> None:
     elif args.command == "train":
         assert args.list or train.resolve([n for n in args.runs if n != "my-run.json"]) or args.runs
     elif args.command in ("records", "verify"):
-        for name in args.runs if args.command == "verify" else [args.pattern]:
+        for name in args.runs:
             assert experiments.select(name)
     elif args.command == "run":
         given = parameters.parse(args.parameter)

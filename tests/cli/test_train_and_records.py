@@ -85,6 +85,8 @@ def test_missing_runs_are_listed_as_missing(capsys):
     assert "12 runs: 12 missing" in capsys.readouterr().out
     assert main(["records", "har2/published/adam"]) == 0
     assert "1 run: 1 missing" in capsys.readouterr().out
+    assert main(["records", "har2/published/adam", "har2/published/*", "fig3"]) == 0
+    assert "15 runs: 15 missing" in capsys.readouterr().out, "each once"
     assert main(["records", "har2/published/adam", "--state", "complete"]) == 0
     assert "har2/published/adam is missing, not complete" in capsys.readouterr().err
     assert main(["records", "har2/published/*", "--state", "complete"]) == 0
@@ -162,6 +164,7 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["verify", "table3"], ["'table3' has no record yet", "`fwrnn train 'table3'` makes them"]),
         (["verify", "no-such.json"], ["no-such.json: give the name of a run", "lists every run"]),
         (["records", "har2/publishd/adam"], ["'har2/published/adam'"]),
+        (["records", "table3", "har2/publishd/adam"], ["'har2/published/adam'"]),
         (["train", "har2/published/adam", "--device", "cudda"], ["cudda"]),
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
         # Also with several runs: one mistake is one sentence, not a failure of each of them.
