@@ -11,6 +11,7 @@ before its last epoch, the finding shows what there is and gives no verdict.
 """
 
 from fwrnn_core.claims.claim import PARTS, Claim
+from fwrnn_core.claims.comparisons import times_apart
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.report import (
     Row,
@@ -39,4 +40,5 @@ __all__ = [
     "sources",
     "summary",
     "table",
+    "times_apart",
 ]
