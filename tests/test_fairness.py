@@ -393,7 +393,7 @@ def test_the_adam_that_clips_is_the_peer_unless_it_has_fewer_seeds():
     table, said = (f(Evidence()) for f in (fairness.network_table, fairness.network_reading))
     assert row(table, "HAR-2 | LSTM")[4] == r"93.67 ± 3.79 \*"
     assert "Clipping alone brings Adam +2.7 ± 5.2 points on the LSTM" in said
-    assert "Adam with clipping is" in fairness.lstm_finding(Evidence())
+    assert "Adam with clipping is" in fairness.network_finding(Evidence(), "LSTM")
 
 
 def test_the_finding_on_the_lstm_names_seeds_gradients_and_the_correction():
@@ -403,18 +403,27 @@ def test_the_finding_on_the_lstm_names_seeds_gradients_and_the_correction():
 
     run("lstm-adam", [0.90, 0.91])
     run("lstm-fw", [0.93, 0.94])
-    assert fairness.lstm_finding(Evidence()) == "", "two seeds are no finding"
+    assert fairness.network_finding(Evidence(), "LSTM") == "", "two seeds are no finding"
     run("lstm-adam", [0.90, 0.91, 0.92])
     run("lstm-fw", [0.93, 0.94, 0.95001])
-    said = fairness.lstm_finding(Evidence())
+    said = fairness.network_finding(Evidence(), "LSTM")
     assert (
         "on HAR-2 Frank-Wolfe is ahead of Adam without clipping (+3.0 ± 0.0 points, 3 seeds of"
         in said
     )
     assert "gradients" not in said, "as many for both"
     run("lstm-fw", [0.89, 0.94, 0.91])
-    said = fairness.lstm_finding(Evidence())
+    said = fairness.network_finding(Evidence(), "LSTM")
     assert "between Frank-Wolfe and Adam without clipping is detectable on HAR-2 (+0.3" in said
+
+
+def test_a_finding_says_what_else_the_adam_has():
+    for method, accuracy in (("indrnn-adam", [0.90, 0.91, 0.92]), ("indrnn-fw", [0.9, 0.92, 0.91])):
+        finish_search("har2", method)
+        finish("har2", method, accuracy)
+    said = fairness.network_finding(Evidence(), "IndRNN")
+    assert said.startswith("**On an IndRNN,** tuned alike, no difference between Frank-Wolfe and")
+    assert "Adam with clipping and with weight decay is detectable on HAR-2 (+0.0" in said
 
 
 def test_the_finding_on_the_lstm_counts_the_comparisons_of_both_data_sets():
@@ -430,7 +439,7 @@ def test_the_finding_on_the_lstm_counts_the_comparisons_of_both_data_sets():
             run(task, "fw-bn", [0.90, 0.91, 0.88])
     p = fairness.adjusted_p(fairness.network_leads(Evidence(), "noisy-har2"))["LSTM"]
     assert p < 0.05 < 3 * p, "between the two corrections"
-    said = fairness.lstm_finding(Evidence())
+    said = fairness.network_finding(Evidence(), "LSTM")
     assert "is detectable on HAR-2 (+1.0" in said
     assert "under noise Frank-Wolfe is ahead of Adam without clipping (+2.1 ± 1.3 points, 3" in said
     assert said.endswith("there, not that for all 3 comparisons of both data sets.")

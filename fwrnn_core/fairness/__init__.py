@@ -40,7 +40,7 @@ from fwrnn_core.fairness.final import (
 from fwrnn_core.fairness.live import live_search
 from fwrnn_core.fairness.networks import (
     NETWORKS,
-    lstm_finding,
+    network_finding,
     network_leads,
     network_reading,
     network_table,
@@ -143,8 +143,8 @@ __all__ = [
     "label",
     "leads_within",
     "live_search",
-    "lstm_finding",
     "missing_note",
+    "network_finding",
     "network_leads",
     "network_reading",
     "network_table",

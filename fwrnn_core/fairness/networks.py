@@ -13,14 +13,13 @@ from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.reports import listed, markdown_table
 
-LSTM = "LSTM"
 # Network -> Frank-Wolfe and the Adams that train it, with clipping and without where there are two.
 # On the IndRNN both methods clip, and Adam has weight decay; chunks of 16 steps are not clipped.
 NETWORKS = {
     "plain RNN": ("fw-k5", BASELINE, "adam"),
     "RNN with batch norm": ("fw-bn", "adam-bn-clip", "adam-bn"),
     "RNN with TBPTT": ("fw-tbptt", "adam-tbptt"),
-    LSTM: ("lstm-fw", "lstm-clip", "lstm-adam"),
+    "LSTM": ("lstm-fw", "lstm-clip", "lstm-adam"),
     "IndRNN": ("indrnn-fw", "indrnn-adam"),
 }
 
@@ -84,20 +83,18 @@ def network_reading(evidence: Evidence) -> str:
     return " ".join(said)
 
 
-def lstm_finding(evidence: Evidence) -> str:
-    """What the optimizer does for an LSTM, with the gradients it took for that, on each data set
-    where both methods have three seeds; empty where there is none."""
+def network_finding(evidence: Evidence, network: str) -> str:
+    """What the optimizer does for one of :data:`NETWORKS`, with the gradients it took for that, on
+    each data set where both methods have three seeds; empty where there is none."""
     leads = {
-        (task, network): lead
-        for task in TASKS
-        for network, lead in network_leads(evidence, task).items()
+        (task, name): lead for task in TASKS for name, lead in network_leads(evidence, task).items()
     }
     together, parts, spent = adjusted_p(leads), [], []
     for task, where in (("har2", "on HAR-2"), ("noisy-har2", "under noise")):
-        lead = leads.get((task, LSTM))
+        lead = leads.get((task, network))
         if lead is None or lead.n < 3:
             continue
-        adam = f"Adam {'with' if _clips(pair(evidence, task, LSTM)[1]) else 'without'} clipping"
+        adam = _adam(*pair(evidence, task, network))
         planned = fair.SEEDS[task]
         seeds = f"{lead.n} seeds" + ("" if lead.n == planned else f" of {planned}")
         numbers = f"({lead.rounded(1)} points, {seeds})"
@@ -108,22 +105,29 @@ def lstm_finding(evidence: Evidence) -> str:
         else:
             side = "ahead of" if lead.side > 0 else "behind"
             own = {key: other for key, other in leads.items() if key[0] == task}
-            alone = adjusted_p(own)[task, LSTM] <= 0.05
+            alone = adjusted_p(own)[task, network] <= 0.05
             said = f"{where} Frank-Wolfe is {side} {adam} {numbers}, which"
             said += f" {'survives' if alone else 'does not survive'} the correction for the"
             said += f" {len(own)} networks compared there"
-            if alone and together[task, LSTM] > 0.05:
+            if alone and together[task, network] > 0.05:
                 said += f", not that for all {len(leads)} comparisons of both data sets"
             parts.append(said)
-        spent.append(_gradients_taken(evidence, task, where))
+        spent.append(_gradients_taken(evidence, task, where, pair(evidence, task, network)))
     if not parts:
         return ""
-    return f"**On an LSTM,** tuned alike, {'; '.join(parts)}.{''.join(spent)}"
+    article = "an" if network[0] in "IL" else "a"
+    return f"**On {article} {network},** tuned alike, {'; '.join(parts)}.{''.join(spent)}"
 
 
-def _gradients_taken(evidence: Evidence, task: str, where: str) -> str:
-    """A sentence on the gradients of an LSTM's runs; empty where both methods take as many."""
-    methods = pair(evidence, task, LSTM)
+def _adam(ours: str, peer: str) -> str:
+    """What an Adam has that decides a comparison beside the method, in words."""
+    words = f"Adam {'with' if _clips(peer) else 'without'} clipping"
+    decays = [fair.METHODS[method][0].weight_decay > 0 for method in (peer, ours)]
+    return f"{words} and with weight decay" if decays == [True, False] else words
+
+
+def _gradients_taken(evidence: Evidence, task: str, where: str, methods: tuple[str, str]) -> str:
+    """A sentence on the gradients that the runs of both take; empty where these are as many."""
     ours, base = (gradients(evidence, task)[m] for m in methods)
     if ours == base:
         return ""
