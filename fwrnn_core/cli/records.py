@@ -25,8 +25,9 @@ examples:
   fwrnn records --state missing      what has not been begun
 
 States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
-goes on from the epoch shown); running; missing (not begun); diverged. "best test" is the highest
-test accuracy of any epoch. The last line says in which folder the records are.
+goes on from the epoch shown); running; missing (not begun); diverged. "minutes" are those of
+training, so far up to the last save. "best test" is the highest test accuracy of any epoch. The
+last line says in which folder the records are.
 """
 _VERIFY_EPILOG = """\
 examples:
