@@ -192,6 +192,24 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(
     assert not paths.build().exists()
 
 
+def test_of_a_folder_the_notebooks_that_take_a_parameter_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And where none takes it, the nearest name."""
+    for name, cell in (("a", "K = 5"), ("b", "norm = 2"), ("c", "K = 5"), ("d", "K = 1\nnorm = 2")):
+        write_notebook(project / f"notebooks/part/{name}.ipynb", cell)
+    assert main(["run", "part", "-p", "K", "3", "--list"]) == 2
+    said = "notebooks/part/b.ipynb has no parameter 'K'; name only those that take what you gave: "
+    assert capsys.readouterr().err == f"fwrnn: {said}fwrnn run part/a part/c part/d …\n"
+    assert main(["run", "part", "-p", "K", "3", "-p", "norm", "1", "--list"]) == 2
+    assert "(and 2 more lack one); name only" in (said := capsys.readouterr().err)
+    assert said.endswith("fwrnn run part/d …\n")
+    assert main(["run", "part/a", "part/c", "part/d", "-p", "K", "3", "--list"]) == 0
+    capsys.readouterr()
+    assert main(["run", "part", "-p", "nrom", "1", "--list"]) == 2
+    assert "a.ipynb: unknown parameter 'nrom'" in capsys.readouterr().err
+
+
 def test_the_book_checks_its_options_first(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -519,6 +519,16 @@ def test_within_equal_gradients_the_ranking_can_turn():
     assert fairness.budget_figure(evidence, ["adam", "adam-clip", "fw-k1"]) is not None
 
 
+def test_the_figure_of_budgets_shows_the_seeds_range():
+    spend("har2", "adam-clip", [[0.7, 0.8], [0.8, 0.84], [0.75, 0.9]], 100)
+    spend("har2", "adam", [[0.6, 0.7]], 100)
+    _, ax = panel()
+    fairness.draw_budgets(ax, Evidence(), "har2", ["adam-clip", "adam"])
+    (band,) = ax.collections  # one seed alone has no range
+    corners = {tuple(map(float, corner)) for corner in band.get_paths()[0].vertices}
+    assert corners == {(100, 70), (100, 80), (200, 80), (200, 90)}
+
+
 def test_of_seeds_with_unequal_windows_the_fewest_gradients_count():
     finish_search("har2", "adam-clip")
     for config, taken in zip(fair.final("har2", "adam-clip"), (200, 190), strict=False):

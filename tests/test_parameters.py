@@ -223,6 +223,26 @@ def test_a_failure_names_the_parameters_it_was_run_with(
     assert "0 of 1 notebook is up to date" in report
 
 
+def test_the_book_s_line_hands_papermill_lists_and_numbers(tmp_path: Path) -> None:
+    """Injects, runs nothing."""
+    from click.testing import CliRunner
+    from papermill.cli import papermill
+
+    page = (paths.home() / "book/rerunning.md").read_text("utf-8")
+    (yaml,) = re.findall(r"""papermill IN.ipynb OUT.ipynb -y "([^"]+)\"""", page)
+    source, out = "notebooks/ablations/outer.ipynb", tmp_path / "out.ipynb"
+    done = CliRunner().invoke(
+        papermill, [str(paths.home() / source), str(out), "-y", yaml, "--prepare-only"]
+    )
+    assert done.exit_code == 0, done.output
+    given: dict[str, Any] = {}
+    (cell,) = (c for c in read(out)["cells"] if "injected-parameters" in c["metadata"]["tags"])
+    exec("".join(cell["source"]), given)
+    del given["__builtins__"]
+    assert given == {"seeds": [3], "values": ["adam"], "radius": 0.001}
+    assert parameters.check(source, given, "quick") == {"profile": "quick", **given}
+
+
 TOLD = """
 import json
 print(json.dumps({

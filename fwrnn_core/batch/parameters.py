@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fwrnn_core import paths
@@ -88,6 +88,21 @@ def _assignments(source: str) -> Iterator[tuple[str, str, str]]:
         for target in targets:
             if isinstance(target, ast.Name):
                 yield target.id, value, rest.partition("#")[2].strip()
+
+
+def check_names(notebooks: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Where some of the notebooks take all that was given, refuse the rest by naming those: one
+    notebook of another kind in a folder is no reason to give the folder up."""
+    fit = [n for n in notebooks if given.keys() <= declared(n).keys()]
+    rest = [n for n in notebooks if n not in fit]
+    if fit and rest:
+        lacking = next(name for name in given if name not in declared(rest[0]))
+        more = f" (and {len(rest) - 1} more lack one)" if len(rest) > 1 else ""
+        short = " ".join(n.removeprefix("notebooks/").removesuffix(".ipynb") for n in fit)
+        raise ConfigError(
+            f"{rest[0]} has no parameter {lacking!r}{more}; name only those that take what you "
+            f"gave: fwrnn run {short} …"
+        )
 
 
 def check(

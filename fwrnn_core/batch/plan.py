@@ -68,6 +68,7 @@ def plan(
     """
     given = given or {}
     folder = output or output_folder(given, profile)
+    _parameters.check_names(notebooks, given)
     checked = {name: _parameters.check(name, given, profile, here) for name in notebooks}
     graph = Graph(paths.PACKAGE)
     stamps = {name: stamp(name, checked[name], graph, fetch) for name in notebooks}

@@ -102,18 +102,26 @@ class RecordsTable(Directive):
     def run(self) -> list[nodes.Node]:
         from fwrnn_core import experiments
         from fwrnn_core.training import records
+        from fwrnn_core.training.environment import sources
+        from fwrnn_core.training.verify import exact_here
 
         env = self.state.document.settings.env
         names = records.names()
         for name in names:
             env.note_dependency(str(records.path_of(name)))
+        for path in sources():  # how many records are of these
+            env.note_dependency(str(path))
         found = {name: records.filed(name) for name in names}
         rows = record_rows(found, experiments.planned())
         machines = _distinct(run.body["environment"]["processor"] for run in found.values())
-        return [
-            _table(RUNS, [_text(*row) for row in rows], "fwrnn-records"),
-            nodes.paragraph("", f"Hours are of one core, for training and tests. On: {machines}."),
-        ]
+        said = (
+            f"Hours are of one core, for training and tests. On: {machines}. Of the {len(found)} "
+            f"records, {len(exact_here(found.values()))} are of the sources, libraries and machine "
+            "that built this book: there these are verified to the last digit, the others within "
+            "tolerance."
+        )
+        table = _table(RUNS, [_text(*row) for row in rows], "fwrnn-records")
+        return [table, nodes.paragraph("", said)]
 
 
 def with_new_records(

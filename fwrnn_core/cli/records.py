@@ -25,8 +25,9 @@ examples:
   fwrnn records --state missing      what has not been begun
 
 States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
-goes on from the epoch shown); running; missing (not begun); diverged. "best test" is the highest
-test accuracy of any epoch. The last line says in which folder the records are.
+goes on from the epoch shown); running; missing (not begun); diverged. "minutes" are those of
+training, so far up to the last save. "best test" is the highest test accuracy of any epoch. The
+last line says in which folder the records are.
 """
 _VERIFY_EPILOG = """\
 examples:
@@ -34,7 +35,8 @@ examples:
   fwrnn verify 'ablations/outer/*'   every record whose name matches
 
 Under the record's code, libraries, processor, threads and backend every digit of every curve must
-be the same; otherwise a tolerance applies, and the answer names what was different.
+be the same. Otherwise a loss may be 15 % off, an accuracy 8 % and the gradients' agreement 5 %,
+and the answer names what was different: it is the same run, rounded in another way.
 
 Exit status: 0 they agree; 1 they do not; 2 there is no such record.
 """

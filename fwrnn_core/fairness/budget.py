@@ -174,7 +174,8 @@ def draw_budgets(
     methods: Sequence[str],
     x: str = "gradient_evaluations",
 ) -> None:
-    """Mean over the seeds of :func:`chosen_so_far` over ``x``, a line per method that has runs.
+    """Mean over the seeds of :func:`chosen_so_far` over ``x``, with their range as a band; a line
+    per method that has runs.
 
     Over gradients the axis is logarithmic and dotted lines mark :func:`budgets`.
     """
@@ -186,20 +187,23 @@ def draw_budgets(
         if not records:
             continue
         every += records
-        read = np.mean([chosen_so_far(r) for r in records], axis=0)
+        read = figures.spread([chosen_so_far(r) for r in records], "range")
         # An epoch has a few gradients more or less, with the windows of the subjects held out.
         places = np.mean([r.curve(x) for r in records], axis=0)
         ax.plot(
             places,
-            read,
+            read.centre,
             label=short(label(method)),
             color=look.color,
             linestyle=look.linestyle,
             marker=look.marker,
-            markevery=(0, max(1, len(read) // 6)),
+            markevery=(0, max(1, len(places) // 6)),
             markersize=4,
             linewidth=1.4,
         )
+        if len(records) > 1:
+            # Fainter than elsewhere: most of the bands lie over one another.
+            ax.fill_between(places, read.low, read.high, color=look.color, alpha=0.1, linewidth=0)
     if x == "gradient_evaluations":
         ax.set_xscale("log")
         for level in budgets(evidence, task):

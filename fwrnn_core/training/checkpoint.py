@@ -2,7 +2,8 @@
 
 File format: one JSON line ``{"schema", "id", "sha256", …}``, then the bytes of ``torch.save``. The
 hash is checked before anything is unpickled, and only tensors and plain containers are admitted.
-What else the line holds (the run's name, how far it is) is for listing; older files lack it.
+What else the line holds (the run's name, how far it is, its seconds) is for listing; older files
+lack it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def path_of(run_id: str) -> Path:
     return paths.checkpoints() / f"{run_id}.ckpt"
 
 
-def save(path: Path, run_id: str, state: dict[str, Any], **about: str | int) -> None:
+def save(path: Path, run_id: str, state: dict[str, Any], **about: str | float) -> None:
     """Write the state; a reader sees the old file or the new one, never half of it. ``about`` is
     what :func:`header` tells without reading on."""
     buffer = io.BytesIO()

@@ -140,13 +140,20 @@ def code_digest() -> str:
     """
     package = Path(fwrnn_core.__file__).parent
     content = hashlib.sha256()
+    for path in sources():
+        content.update(path.relative_to(package).as_posix().encode())
+        content.update(path.read_bytes())
+    return content.hexdigest()[:12]
+
+
+def sources() -> Iterator[Path]:
+    """The files of :func:`code_digest`, in its order."""
+    package = Path(fwrnn_core.__file__).parent
     for layer in ("data", "models", "optim", "training"):
         for path in sorted((package / layer).rglob("*")):
             bookkeeping = layer == "training" and path.stem in _BOOKKEEPING
             if path.suffix in (".py", ".c", ".h") and not bookkeeping:
-                content.update(path.relative_to(package).as_posix().encode())
-                content.update(path.read_bytes())
-    return content.hexdigest()[:12]
+                yield path
 
 
 @functools.cache

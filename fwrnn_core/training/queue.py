@@ -27,7 +27,7 @@ from fwrnn_core.signals import terminable
 from fwrnn_core.training import checkpoint
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.loop import Run
-from fwrnn_core.training.progress import Bar, Place
+from fwrnn_core.training.progress import Bar, Place, kind, recorded
 from fwrnn_core.training.session import AlreadyRunning, filed, train
 from fwrnn_core.training.status import status
 
@@ -78,7 +78,9 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
         now = time.monotonic()
         whole = run.minibatch == run.minibatches
         if _places is not None and (whole or now - told >= _TOLD_EVERY):
-            _places.put(Place(config.name, run.epoch + run.minibatch / run.minibatches))
+            at = run.epoch + run.minibatch / run.minibatches
+            each = run.seconds[-1] / run.epoch if run.epoch else 0.0
+            _places.put(Place(config.name, at, each))
             told = now
 
     _busy.set()
@@ -124,9 +126,10 @@ def train_all(
 ) -> list[Outcome]:
     """Train what is missing among ``configs``, ``jobs`` processes at a time.
 
-    The bar counts the epochs that all runs together have yet to make. A run that fails does not
-    stop the others, and one that another process trains comes last: two calls share the work.
-    Ctrl-C or SIGTERM lets each running process write its checkpoint and starts no further run.
+    The bar counts the epochs that all runs together have yet to make; its time left weighs them by
+    what they cost. A run that fails does not stop the others, and one that another process trains
+    comes last: two calls share the work. Ctrl-C or SIGTERM lets each running process write its
+    checkpoint and starts no further run.
     """
     todo = missing(configs, stop_after)
     if not todo:
@@ -139,7 +142,7 @@ def train_all(
     with (
         terminable(),
         ProcessPoolExecutor(jobs, context, _start, (places, heard)) as pool,
-        Bar({c.name: _span(c, stop_after) for c in todo}, progress) as bar,
+        _bar(todo, stop_after, progress) as bar,
     ):
         waiting, elsewhere = list(todo), list[RunConfig]()
         running: dict[Future[Outcome], RunConfig] = {}
@@ -177,6 +180,12 @@ def train_all(
             wait(running)
             raise
     return outcomes
+
+
+def _bar(todo: Sequence[RunConfig], stop_after: int | None, progress: bool) -> Bar:
+    kinds = {c.name: kind(c) for c in todo}
+    costs = recorded(kinds.values()) if progress else {}
+    return Bar({c.name: _span(c, stop_after) for c in todo}, kinds, costs, progress)
 
 
 def _span(config: RunConfig, stop_after: int | None) -> tuple[int, int]:

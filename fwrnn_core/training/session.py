@@ -118,8 +118,9 @@ def _train_stored(
         print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
 
     def save(place: Path) -> None:
-        far = {"epoch": run.epoch, "epochs": config.epochs}
-        checkpoint.save(place, config.id, run.state_dict(), name=config.name, **far)
+        state = run.state_dict()
+        far = {"epoch": run.epoch, "epochs": config.epochs, "seconds": round(state["clock"], 3)}
+        checkpoint.save(place, config.id, state, name=config.name, **far)
 
     def keep(run: Run) -> None:
         save(path)

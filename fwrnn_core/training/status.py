@@ -15,7 +15,8 @@ from fwrnn_core.training.records import Record
 @dataclass(frozen=True)
 class Status:
     """One run's line: ``best`` is the best test accuracy as a fraction, None if there is none;
-    ``epochs`` is None where a search has yet to decide the run's settings."""
+    ``epochs`` is None where a search has yet to decide the run's settings. ``seconds`` are those of
+    what is saved: of a run that goes on, up to its last checkpoint."""
 
     name: str
     state: str
@@ -32,30 +33,32 @@ def status(name: str, config: RunConfig | None, record: Record | None) -> Status
     running = checkpoint.is_running(known.id)
     # A copy of a record, under a folder of copies, does not go on; the run itself does.
     own = record is None or record.name == name
-    reached = _reached(known.id) if own else None
+    header = checkpoint.header(checkpoint.path_of(known.id)) if own else None
+    reached, spent = _far(header or {})
     if record is None:
         state = "running" if running else "missing" if reached is None else "interrupted"
-        return Status(name, state, reached or 0, known.epochs, 0.0, None)
-    state, done = record.status, record.epochs
+        return Status(name, state, reached or 0, known.epochs, spent, None)
+    state, done, seconds = record.status, record.epochs, record.seconds
+    if state == "partial":
+        seconds = max(seconds, spent)
     if state == "partial" and reached is not None and reached > done:
         state, done = "interrupted", reached
     if running and record.status == "partial":
         state = "running"
     scores = [a for a in record.body["curves"]["test_accuracy"] if a is not None]
     best = max(scores) if scores else None
-    return Status(name, state, done, known.epochs, record.seconds, best)
+    return Status(name, state, done, known.epochs, seconds, best)
 
 
-def _reached(run_id: str) -> int | None:
-    """The epochs that a run's checkpoint has behind it; None where it has none."""
-    header = checkpoint.header(checkpoint.path_of(run_id))
-    return int(header["epoch"]) if header and "epoch" in header else None
+def _far(header: dict[str, Any]) -> tuple[int | None, float]:
+    """The epochs and seconds that a checkpoint has behind it, None and 0 where it does not say."""
+    return header.get("epoch"), header.get("seconds", 0.0)
 
 
 def _unfiled(header: dict[str, Any]) -> Status:
     """State of a run that only its checkpoint tells of."""
     state = "running" if checkpoint.is_running(header["id"]) else "interrupted"
-    return Status(header["name"], state, header["epoch"], header["epochs"], 0.0, None)
+    return Status(header["name"], state, header["epoch"], header["epochs"], _far(header)[1], None)
 
 
 def survey(

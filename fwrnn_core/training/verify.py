@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.training.environment import describe, resolve_device
 from fwrnn_core.training.loop import CURVES
 from fwrnn_core.training.records import Record
 from fwrnn_core.training.session import train
@@ -71,7 +74,7 @@ def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool
         progress=progress,
     )
     here, there = again.body["environment"], record.body["environment"]
-    circumstances = [k for k in _SAME if here.get(k) != there.get(k)]
+    circumstances = _others(here, there)
     if again.body["data"]["fingerprint"] != record.body["data"]["fingerprint"]:
         circumstances.append("data")
     differences, excesses = [], []
@@ -88,6 +91,18 @@ def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool
                 if not _close(curve, old, new):
                     excesses.append(line)
     return Report(record.name, epochs, differences, excesses, circumstances)
+
+
+def exact_here(found: Iterable[Record]) -> list[Record]:
+    """Those that :func:`verify` would ask for the last digit on this machine, if its data are
+    theirs too; it takes the threads from each."""
+    here = describe(resolve_device("auto"))["environment"]
+    made = [(record, record.body["environment"]) for record in found]
+    return [r for r, there in made if not _others({**here, "threads": there["threads"]}, there)]
+
+
+def _others(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    return [k for k in _SAME if here.get(k) != there.get(k)]
 
 
 def _close(curve: str, old: float | None, new: float | None) -> bool:

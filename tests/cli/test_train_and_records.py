@@ -15,6 +15,7 @@ from fwrnn_core import experiments, paths
 from fwrnn_core.cli import main
 from fwrnn_core.experiments import fair
 from fwrnn_core.training import Run, checkpoint, queue, records
+from fwrnn_core.training.status import survey
 
 CONFIG = {
     "name": "mine/run",
@@ -108,14 +109,17 @@ def test_runs_that_wait_for_a_search_are_missing_too(capsys):
         assert "`fwrnn train fair-search` first" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_is_listed_with_its_epochs(config, capsys):
+def test_an_interrupted_run_is_listed_with_its_epochs_and_minutes(config, capsys):
     """Of the catalogue or not."""
     name = "adding/published/adam"
     select = ["records", name, "--state", "interrupted"]
     run = experiments.select(name)[0]
-    checkpoint.save(checkpoint.path_of(run.id), run.id, {}, name=name, epoch=8, epochs=run.epochs)
-    assert main(select) == 0
-    assert f"8 / {run.epochs}" in capsys.readouterr().out
+    about = {"name": name, "epoch": 8, "epochs": run.epochs}
+    for seconds, minutes in (({}, "-"), ({"seconds": 90.0}, "1.5")):  # of an older version, and now
+        checkpoint.save(checkpoint.path_of(run.id), run.id, {}, **about, **seconds)
+        assert main(select) == 0
+        row = capsys.readouterr().out.splitlines()[1].split()
+        assert row == [name, "interrupted", "8", "/", str(run.epochs), minutes, "-"]
     assert main(["records"]) == 0  # where a name is asked for by no pattern
     assert "1 interrupted" in capsys.readouterr().out
 
@@ -138,6 +142,8 @@ def test_a_run_of_ones_own_that_was_interrupted_is_listed(config, capsys, monkey
     assert main(["train", path, "--no-progress"]) == 130
     assert main(["records", "mine/*", "--state", "interrupted"]) == 0
     assert "2 / 3" in capsys.readouterr().out
+    filed = records.load("mine/*")[0].seconds if partial else 0
+    assert survey("mine/*", {})[0].seconds > filed
     monkeypatch.setattr(Run, "_next_batch", original)
     assert main(["train", path, "--no-progress"]) == 0
     assert main(["records", "mine/*", "--state", "complete"]) == 0

@@ -15,7 +15,7 @@ from helpers import small
 
 from fwrnn_core import locks
 from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
-from fwrnn_core.training.progress import Bar, Place
+from fwrnn_core.training.progress import Bar, Place, kind, recorded
 
 ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
 # Of two workers one has nothing left to do while the other trains.
@@ -117,6 +117,32 @@ def test_the_bar_moves_within_an_epoch():
     for place in places[:-1]:
         bar.move(Place("q/within", place))
     assert bar.done == places[-2] < bar.total == 1
+
+
+def test_the_time_left_weighs_an_epoch_by_what_it_costs():
+    """As measured in this call, else as recorded and as much slower as this machine is, else by the
+    mean of the others."""
+    spans = dict.fromkeys(("tanh", "lstm", "new"), (0, 10))
+    bar = Bar(spans, recorded={"tanh": 1.0, "lstm": 3.0}, show=False)
+    assert bar.left(elapsed=5) is None
+    bar.move(Place("tanh", 5))  # its first epoch was not timed
+    assert bar.left(elapsed=5) == pytest.approx(5 + 30 + 20)
+    bar.move(Place("tanh", 5, seconds=2.0))
+    assert bar.left(elapsed=10) == pytest.approx(10 + 60 + 40)
+    bar.move(Place("new", 1, seconds=8.0))
+    assert bar.left(elapsed=18) == pytest.approx(10 + 60 + 9 * 8)
+    bar.end("lstm")
+    assert bar.left(elapsed=18) == pytest.approx(10 + 9 * 8)
+
+
+def test_seconds_of_an_epoch_come_from_records_of_like_runs():
+    long, lstm = small("q/long", epochs=9, seed=3), small("q/lstm", model=ModelConfig("lstm", 8))
+    assert kind(long) != kind(lstm)
+    assert recorded([kind(long)]) == {}
+    record = train(small("q/first"), progress=False)
+    records.path_of("q/damaged").write_text("{}")
+    costs = recorded([kind(long), kind(lstm)])
+    assert costs == {kind(long): pytest.approx(record.seconds / record.epochs)}
 
 
 def children(pid: int) -> list[int]:

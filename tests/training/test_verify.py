@@ -7,11 +7,12 @@ import copy
 import pytest
 from helpers import small
 
-from fwrnn_core import locks
+from fwrnn_core import locks, paths
+from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record, checkpoint, records, train
 from fwrnn_core.training.status import survey
-from fwrnn_core.training.verify import verify
+from fwrnn_core.training.verify import _TOLERANCE, exact_here, verify
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,25 @@ def test_another_backend_is_compared_within_tolerance(record):
     assert "within tolerance (other backend)" in close.summary()
     assert not far.agrees
     assert "train_loss" in far.summary()
+
+
+def test_the_help_and_the_book_name_the_tolerances(capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "--help"])
+    page = (paths.PACKAGE.parent / "book/rerunning.md").read_text("utf-8")
+    for text in (capsys.readouterr().out, page.partition("(what-verify-asks)=")[2]):
+        words = " ".join(text.split())
+        for share in _TOLERANCE.values():
+            assert f"{100 * share:.0f} %" in words
+
+
+def test_the_last_digit_is_asked_of_records_made_under_the_same_circumstances(record):
+    others = [
+        changed(record, ["environment", key], "another")
+        for key in ("code", "processor", "backend", "numpy")
+    ]
+    threaded = changed(record, ["environment", "threads"], 3)  # verify takes as many
+    assert exact_here([*others, record, threaded]) == [record, threaded]
 
 
 def test_another_learning_rate_is_no_rounding(record):
