@@ -65,6 +65,16 @@ DATA = {
 }
 
 
+def clips(method: str) -> bool:
+    """Whether a method bounds its gradients.
+
+    >>> clips("adam"), clips("adam-clip"), clips("indrnn-fw")
+    (False, True, True)
+    """
+    optimizer, *_ = METHODS[method]
+    return bool(optimizer.clip_norm or optimizer.clip_value)
+
+
 def runs() -> Iterator[RunConfig]:
     """The search's trials, and the final runs of every method whose search is complete."""
     for task in DATA:

@@ -52,7 +52,7 @@ def network_table(evidence: Evidence) -> str:
         for network, lead in leads.items():
             methods = pair(evidence, task, network)
             means = [str(estimate(list(accuracies(evidence, task, m).values()))) for m in methods]
-            means[1] += r" \*" if _clips(methods[1]) else ""
+            means[1] += r" \*" if fair.clips(methods[1]) else ""
             rows.append([name, network, str(lead.n), *means, str(lead), p_value(adjusted[network])])
     header = ["data", "network", "seeds", "Frank-Wolfe (%)", "Adam (%)", "difference", "p (Holm)"]
     return markdown_table(header, rows, texts=2) + "\n\n\\* Adam clips." if rows else ""
@@ -89,7 +89,9 @@ def network_finding(evidence: Evidence, network: str) -> str:
     leads = {
         (task, name): lead for task in TASKS for name, lead in network_leads(evidence, task).items()
     }
-    together, parts, spent = adjusted_p(leads), [], []
+    together, spent = adjusted_p(leads), []
+    equal: dict[str, list[str]] = {}  # by the Adam, where no difference from it is detectable
+    apart = []
     for task, where in (("har2", "on HAR-2"), ("noisy-har2", "under noise")):
         lead = leads.get((task, network))
         if lead is None or lead.n < 3:
@@ -99,9 +101,7 @@ def network_finding(evidence: Evidence, network: str) -> str:
         seeds = f"{lead.n} seeds" + ("" if lead.n == planned else f" of {planned}")
         numbers = f"({lead.rounded(1)} points, {seeds})"
         if not lead.side:
-            parts.append(
-                f"no difference between Frank-Wolfe and {adam} is detectable {where} {numbers}"
-            )
+            equal.setdefault(adam, []).append(f"{where} {numbers}")
         else:
             side = "ahead of" if lead.side > 0 else "behind"
             own = {key: other for key, other in leads.items() if key[0] == task}
@@ -111,17 +111,22 @@ def network_finding(evidence: Evidence, network: str) -> str:
             said += f" {len(own)} networks compared there"
             if alone and together[task, network] > 0.05:
                 said += f", not that for all {len(leads)} comparisons of both data sets"
-            parts.append(said)
+            apart.append(said)
         spent.append(_gradients_taken(evidence, task, where, pair(evidence, task, network)))
+    parts = [
+        f"no difference between Frank-Wolfe and {adam} is detectable {' or '.join(places)}"
+        for adam, places in equal.items()
+    ]
+    parts += apart
     if not parts:
         return ""
-    article = "an" if network[0] in "IL" else "a"
+    article = "an" if network[0] in "ILR" else "a"
     return f"**On {article} {network},** tuned alike, {'; '.join(parts)}.{''.join(spent)}"
 
 
 def _adam(ours: str, peer: str) -> str:
     """What an Adam has that decides a comparison beside the method, in words."""
-    words = f"Adam {'with' if _clips(peer) else 'without'} clipping"
+    words = f"Adam {'with' if fair.clips(peer) else 'without'} clipping"
     decays = [fair.METHODS[method][0].weight_decay > 0 for method in (peer, ours)]
     return f"{words} and with weight decay" if decays == [True, False] else words
 
@@ -136,11 +141,6 @@ def _gradients_taken(evidence: Evidence, task: str, where: str, methods: tuple[s
         f" {where[0].upper()}{where[1:]} a run of Frank-Wolfe took {ours:,.0f} gradients, one of"
         f" Adam {base:,.0f}: the searches chose minibatches of {batches[0]} and {batches[1]}."
     )
-
-
-def _clips(method: str) -> bool:
-    optimizer, *_ = fair.METHODS[method]
-    return bool(optimizer.clip_norm or optimizer.clip_value)
 
 
 def _clipping(evidence: Evidence, task: str) -> str:
