@@ -97,7 +97,7 @@ def test_on_no_network_does_the_optimizer_make_a_difference_that_survives() -> N
         assert set(leads) == set(fairness.NETWORKS)
         assert min(fairness.adjusted_p(leads).values()) > 0.05
         peers = [pair(Evidence(), task, network)[1] for network in leads]
-        # "an Adam that clips"; of chunks of 16 steps there is none.
+        # "with clipping, except beside TBPTT"
         assert all(fair.clips(m) for m in peers if m != "adam-tbptt")
 
 
