@@ -176,6 +176,33 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     fairness.draw_differences(ax, evidence, "har2")
 
 
+def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
+    def run(method: str, accuracy: list[float]) -> None:
+        finish_search("har2", method)
+        finish("har2", method, accuracy)
+
+    run("adam-clip", [0.90, 0.91, 0.92])
+    run("indrnn-adam", [0.95, 0.96, 0.971])
+    one = fairness.brief(Evidence(), "har2")
+    assert one.startswith("On HAR-2 IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
+    run("indrnn-fw", [0.93, 0.94, 0.951])
+    both = fairness.brief(Evidence(), "har2")
+    assert both.startswith("On HAR-2 no method on the tanh network is ahead of Adam + clipping.")
+    assert " With either optimizer the IndRNN (+3.0 to +5.0) is ahead." in both
+
+
+def test_a_difference_on_one_network_is_named_if_it_survives():
+    assert fairness.networks_brief(Evidence()) == ""
+    for method, accuracy in (("lstm-adam", [0.90, 0.91, 0.92]), ("lstm-fw", [0.92, 0.93, 0.941])):
+        finish_search("har2", method)
+        finish("har2", method, accuracy)
+    assert fairness.networks_brief(Evidence()).endswith(
+        "remains for the LSTM on HAR-2 (+2.0 ± 0.1)."
+    )
+    finish("har2", "lstm-fw", [0.92, 0.89, 0.941])
+    assert fairness.networks_brief(Evidence()).endswith("remains for none.")
+
+
 def test_a_diverged_seed_is_counted_and_not_averaged():
     finish_search("noisy-har2", "fw-k1")
     first, second, third = fair.final("noisy-har2", "fw-k1")

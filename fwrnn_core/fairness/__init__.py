@@ -44,6 +44,7 @@ from fwrnn_core.fairness.networks import (
     network_leads,
     network_reading,
     network_table,
+    networks_brief,
 )
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
@@ -148,6 +149,7 @@ __all__ = [
     "network_leads",
     "network_reading",
     "network_table",
+    "networks_brief",
     "next_command",
     "outcome_table",
     "paired",

@@ -83,6 +83,24 @@ def network_reading(evidence: Evidence) -> str:
     return " ".join(said)
 
 
+def networks_brief(evidence: Evidence) -> str:
+    """Whether the optimizer makes a difference on a network that survives the correction for their
+    number, in one sentence; empty before any can be compared."""
+    leads = {task: network_leads(evidence, task) for task in TASKS}
+    kept = [
+        f"the {network} on {TASKS[task]} ({found[network].rounded(1)})"
+        for task, found in leads.items()
+        for network, p in adjusted_p(found).items()
+        if p <= 0.05
+    ]
+    if not any(leads.values()):
+        return ""
+    text = (
+        "Each network by itself, Frank-Wolfe less Adam: a difference that survives the correction"
+    )
+    return f"{text} for the number of networks remains for {listed(kept) or 'none'}."
+
+
 def network_finding(evidence: Evidence, network: str) -> str:
     """What the optimizer does for one of :data:`NETWORKS`, with the gradients it took for that, on
     each data set where both methods have three seeds; empty where there is none."""

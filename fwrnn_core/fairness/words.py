@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,11 +15,12 @@ from fwrnn_core.fairness.final import (
     gradients,
 )
 from fwrnn_core.fairness.search import TASKS, best_of, label, trials
-from fwrnn_core.fairness.statistics import Paired, adjusted_p
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, signed
 from fwrnn_core.reports import listed, short
 
 PLAIN = ("fw-k1", "fw-k5", "fw-k10")  # the method alone, on the plain network
 CHUNKED = ("adam-tbptt", "fw-tbptt")
+OTHER_CELLS = {"lstm": "LSTM", "indrnn": "IndRNN"}  # than tanh
 FEWEST = 2  # seeds, below which there is no interval
 
 
@@ -76,8 +77,16 @@ def brief(evidence: Evidence, task: str) -> str:
     name = TASKS[task]
     if not tests:
         return f"On {name} no method has been compared with {label(BASELINE)} yet."
-    ahead, behind = _side(tests, 1), _side(tests, -1)
-    text = f"On {name} no method is ahead of {label(BASELINE)}"
+    leading, behind = _side(tests, 1), _side(tests, -1)
+    nets = {
+        net: own
+        for cell, net in OTHER_CELLS.items()
+        if (own := {m for m, (_, model, _) in fair.METHODS.items() if model.cell == cell})
+        <= set(leading)
+    }
+    ahead = [m for m in leading if not any(m in own for own in nets.values())]
+    which = "no method on the tanh network" if nets else "no method"
+    text = f"On {name} {which} is ahead of {label(BASELINE)}"
     if ahead:
         verb = "is" if len(ahead) == 1 else "are"
         text = f"On {name} {named(ahead, tests)} {verb} ahead of {label(BASELINE)}"
@@ -85,17 +94,27 @@ def brief(evidence: Evidence, task: str) -> str:
         if others:
             text += f"; {named(others)} {'is' if len(others) == 1 else 'are'} not"
     text += "."
+    if nets:
+        spans = [f"the {net} ({_span(tests, own)})" for net, own in nets.items()]
+        verb = "is" if len(nets) == 1 else "are"
+        text += f" With either optimizer {listed(spans)} {verb} ahead."
     if behind:
         text += f" {named(behind, tests)} {'is' if len(behind) == 1 else 'are'} behind."
-    if ahead or behind:
+    if leading or behind:
         lost = _lost_to_holm(tests)
-        kept = [m for m in (*ahead, *behind) if m not in lost]
+        kept = [m for m in (*leading, *behind) if m not in lost]
         seeds = max(t.n for t in tests.values())
         left = f"remains for {named(kept)}" if kept else "remains for none"
         text += (
             f" Corrected for the number of comparisons (Holm, {seeds} seeds), a difference {left}."
         )
     return text
+
+
+def _span(tests: Mapping[str, Paired], methods: Iterable[str]) -> str:
+    """The smallest and the largest difference of several methods."""
+    ends = sorted(tests[m].difference for m in methods)
+    return " to ".join(dict.fromkeys(signed(end, 1) for end in (ends[0], ends[-1])))
 
 
 def reading(evidence: Evidence, task: str) -> str:
