@@ -100,6 +100,11 @@ def finish(task: str, method: str, accuracies: list[float], spent: int = 1) -> N
         put(config, {"test_accuracy": curve, "validation_loss": losses})
 
 
+def both_stages(task: str, method: str, accuracies: list[float]) -> None:
+    finish_search(task, method)
+    finish(task, method, accuracies)
+
+
 def row(table: str, label: str) -> list[str]:
     (line,) = [
         ln
@@ -177,15 +182,11 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
 
 
 def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
-    def run(method: str, accuracy: list[float]) -> None:
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
-
-    run("adam-clip", [0.90, 0.91, 0.92])
-    run("indrnn-adam", [0.95, 0.96, 0.971])
+    both_stages("har2", "adam-clip", [0.90, 0.91, 0.92])
+    both_stages("har2", "indrnn-adam", [0.95, 0.96, 0.971])
     one = fairness.brief(Evidence(), "har2")
     assert one.startswith("On HAR-2 IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
-    run("indrnn-fw", [0.93, 0.94, 0.951])
+    both_stages("har2", "indrnn-fw", [0.93, 0.94, 0.951])
     both = fairness.brief(Evidence(), "har2")
     assert both.startswith("On HAR-2 no method on the tanh network is ahead of Adam + clipping.")
     assert " With either optimizer the IndRNN (+3.0 to +5.0) is ahead." in both
@@ -194,8 +195,7 @@ def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
 def test_a_difference_on_one_network_is_named_if_it_survives():
     assert fairness.networks_brief(Evidence()) == ""
     for method, accuracy in (("lstm-adam", [0.90, 0.91, 0.92]), ("lstm-fw", [0.92, 0.93, 0.941])):
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
+        both_stages("har2", method, accuracy)
     assert fairness.networks_brief(Evidence()).endswith(
         "remains for the LSTM on HAR-2 (+2.0 ± 0.1)."
     )
@@ -389,16 +389,12 @@ def test_the_finding_on_the_plain_network_follows_the_records():
 
 
 def test_each_network_is_judged_by_itself():
-    def run(method: str, accuracy: list[float]) -> None:
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
-
     assert fairness.network_table(Evidence()) == fairness.network_reading(Evidence()) == ""
-    run("adam-bn", [0.90, 0.91, 0.92])
+    both_stages("har2", "adam-bn", [0.90, 0.91, 0.92])
     assert fairness.network_table(Evidence()) == "", "one of two methods is no comparison"
-    run("fw-bn", [0.92, 0.93, 0.94001])
-    run("lstm-adam", [0.90, 0.93, 0.91])
-    run("lstm-fw", [0.91, 0.92, 0.91])
+    both_stages("har2", "fw-bn", [0.92, 0.93, 0.94001])
+    both_stages("har2", "lstm-adam", [0.90, 0.93, 0.91])
+    both_stages("har2", "lstm-fw", [0.91, 0.92, 0.91])
     table, said = (f(Evidence()) for f in (fairness.network_table, fairness.network_reading))
     cells = row(table, "HAR-2 | RNN with batch norm")
     assert cells[2:5] == ["3", "93.00 ± 2.49", "91.00 ± 2.48"]
@@ -407,16 +403,12 @@ def test_each_network_is_judged_by_itself():
 
 
 def test_the_adam_that_clips_is_the_peer_unless_it_has_fewer_seeds():
-    def run(method: str, accuracy: list[float]) -> None:
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
-
-    run("lstm-adam", [0.90, 0.91, 0.92])
-    run("lstm-fw", [0.93, 0.94, 0.95001])
+    both_stages("har2", "lstm-adam", [0.90, 0.91, 0.92])
+    both_stages("har2", "lstm-fw", [0.93, 0.94, 0.95001])
     assert row(fairness.network_table(Evidence()), "HAR-2 | LSTM")[4] == "91.00 ± 2.48"
-    run("lstm-clip", [0.95, 0.92])
+    both_stages("har2", "lstm-clip", [0.95, 0.92])
     assert fairness.network_leads(Evidence(), "har2")["LSTM"].n == 3
-    run("lstm-clip", [0.95, 0.92, 0.94])
+    both_stages("har2", "lstm-clip", [0.95, 0.92, 0.94])
     table, said = (f(Evidence()) for f in (fairness.network_table, fairness.network_reading))
     assert row(table, "HAR-2 | LSTM")[4] == r"93.67 ± 3.79 \*"
     assert "Clipping alone brings Adam +2.7 ± 5.2 points on the LSTM" in said
@@ -424,46 +416,37 @@ def test_the_adam_that_clips_is_the_peer_unless_it_has_fewer_seeds():
 
 
 def test_the_finding_on_the_lstm_names_seeds_gradients_and_the_correction():
-    def run(method: str, accuracy: list[float]) -> None:
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
-
-    run("lstm-adam", [0.90, 0.91])
-    run("lstm-fw", [0.93, 0.94])
+    both_stages("har2", "lstm-adam", [0.90, 0.91])
+    both_stages("har2", "lstm-fw", [0.93, 0.94])
     assert fairness.network_finding(Evidence(), "LSTM") == "", "two seeds are no finding"
-    run("lstm-adam", [0.90, 0.91, 0.92])
-    run("lstm-fw", [0.93, 0.94, 0.95001])
+    both_stages("har2", "lstm-adam", [0.90, 0.91, 0.92])
+    both_stages("har2", "lstm-fw", [0.93, 0.94, 0.95001])
     said = fairness.network_finding(Evidence(), "LSTM")
     assert (
         "on HAR-2 Frank-Wolfe is ahead of Adam without clipping (+3.0 ± 0.0 points, 3 seeds of"
         in said
     )
     assert "gradients" not in said, "as many for both"
-    run("lstm-fw", [0.89, 0.94, 0.91])
+    both_stages("har2", "lstm-fw", [0.89, 0.94, 0.91])
     said = fairness.network_finding(Evidence(), "LSTM")
     assert "between Frank-Wolfe and Adam without clipping is detectable on HAR-2 (+0.3" in said
 
 
 def test_a_finding_says_what_else_the_adam_has():
     for method, accuracy in (("indrnn-adam", [0.90, 0.91, 0.92]), ("indrnn-fw", [0.9, 0.92, 0.91])):
-        finish_search("har2", method)
-        finish("har2", method, accuracy)
+        both_stages("har2", method, accuracy)
     said = fairness.network_finding(Evidence(), "IndRNN")
     assert said.startswith("**On an IndRNN,** tuned alike, no difference between Frank-Wolfe and")
     assert "Adam with clipping and with weight decay is detectable on HAR-2 (+0.0" in said
 
 
 def test_the_finding_on_the_lstm_counts_the_comparisons_of_both_data_sets():
-    def run(task: str, method: str, accuracy: list[float]) -> None:
-        finish_search(task, method)
-        finish(task, method, accuracy)
-
     for task, leads in (("har2", [0.00, 0.02, 0.01]), ("noisy-har2", [0.016, 0.02, 0.026])):
-        run(task, "lstm-adam", [0.90, 0.90, 0.90])
-        run(task, "lstm-fw", [0.90 + lead for lead in leads])
+        both_stages(task, "lstm-adam", [0.90, 0.90, 0.90])
+        both_stages(task, "lstm-fw", [0.90 + lead for lead in leads])
         if task == "har2":
-            run(task, "adam-bn", [0.90, 0.90, 0.90])
-            run(task, "fw-bn", [0.90, 0.91, 0.88])
+            both_stages(task, "adam-bn", [0.90, 0.90, 0.90])
+            both_stages(task, "fw-bn", [0.90, 0.91, 0.88])
     p = fairness.adjusted_p(fairness.network_leads(Evidence(), "noisy-har2"))["LSTM"]
     assert p < 0.05 < 3 * p, "between the two corrections"
     said = fairness.network_finding(Evidence(), "LSTM")
