@@ -95,10 +95,11 @@ def networks_brief(evidence: Evidence) -> str:
     ]
     if not any(leads.values()):
         return ""
-    text = (
-        "Each network by itself, Frank-Wolfe less Adam: a difference that survives the correction"
+    which = f"a difference between Frank-Wolfe and Adam remains for {listed(kept)}"
+    return (
+        "Each network by itself, and corrected for their number,"
+        f" {which if kept else 'no difference between Frank-Wolfe and Adam remains'}."
     )
-    return f"{text} for the number of networks remains for {listed(kept) or 'none'}."
 
 
 def network_finding(evidence: Evidence, network: str) -> str:
