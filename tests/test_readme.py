@@ -89,6 +89,13 @@ def test_the_leads_of_other_networks_are_those_of_the_records(differences: dict)
         )
         assert TEXT.count(words.format(*clean)) == 1
         assert TEXT.count(f"under noise by {noisy[0]} and {noisy[1]}") == 1
+    adjusted = [
+        fairness.adjusted_p(tests)[f"{network}-{m}"]
+        for tests in differences.values()
+        for network in ("lstm", "indrnn")
+        for m in ("adam", "fw")
+    ]
+    assert sum(p <= 0.05 for p in adjusted) == 4  # "Four of these eight leads survive"
 
 
 def test_on_no_network_does_the_optimizer_make_a_difference_that_survives() -> None:

@@ -127,7 +127,7 @@ HAR2 = (
         "When the data are very noisy, RNNs usually exhibit unstable performance.",
         "Sec. V-A",
         "experiments/har2",
-        Steadier((Swing(har2("adam", True), har2("adam")),), what="Adam, noisy against clean"),
+        Steadier((Swing(har2("adam", True), har2("adam")),)),
     ),
     Claim(
         "noisy-clip",

@@ -78,7 +78,6 @@ MNIST = (
                 tuple(
                     Earlier(rnn(t, "fw-k1"), rnn(t, "adam", "equal"), accuracy=True) for t in TASKS
                 ),
-                what="epochs to the accuracy that both reach",
             ),
         ),
         note="Fig. 4, curves only",
@@ -90,7 +89,7 @@ MNIST = (
         "sets.",
         "Sec. V-A, Fig. 4",
         "experiments/mnist_rnn",
-        MuchSteadier(STEADY_ON_MNIST, what="climbing back"),
+        MuchSteadier(STEADY_ON_MNIST),
         note="Fig. 4, curves only",
     ),
     Claim(

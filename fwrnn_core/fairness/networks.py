@@ -115,7 +115,8 @@ def network_finding(evidence: Evidence, network: str) -> str:
         lead = leads.get((task, network))
         if lead is None or lead.n < 3:
             continue
-        adam = _adam(*pair(evidence, task, network))
+        methods = pair(evidence, task, network)
+        adam = _adam(*methods)
         planned = fair.SEEDS[task]
         seeds = f"{lead.n} seeds" + ("" if lead.n == planned else f" of {planned}")
         numbers = f"({lead.rounded(1)} points, {seeds})"
@@ -131,7 +132,7 @@ def network_finding(evidence: Evidence, network: str) -> str:
             if alone and together[task, network] > 0.05:
                 said += f", not that for all {len(leads)} comparisons of both data sets"
             apart.append(said)
-        spent.append(_gradients_taken(evidence, task, where, pair(evidence, task, network)))
+        spent.append(_gradients_taken(evidence, task, where, methods))
     parts = [
         f"no difference between Frank-Wolfe and {adam} is detectable {' or '.join(places)}"
         for adam, places in equal.items()

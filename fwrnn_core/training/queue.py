@@ -184,7 +184,8 @@ def train_all(
 
 def _bar(todo: Sequence[RunConfig], stop_after: int | None, progress: bool) -> Bar:
     kinds = {c.name: kind(c) for c in todo}
-    costs = recorded(kinds.values()) if progress else {}
+    # Of one kind all cost the same, whatever that is.
+    costs = recorded(kinds.values()) if progress and len(set(kinds.values())) > 1 else {}
     return Bar({c.name: _span(c, stop_after) for c in todo}, kinds, costs, progress)
 
 
