@@ -269,7 +269,10 @@ def test_tuned_adding_counts_the_seeds_that_learn(adam, k1, k10, verdict):
         for config in tuned.final(method):
             put(config, {"train_loss": [0.01 if config.seed <= count else 0.17]})
     found = claims.examine("adding").fair
-    assert found.text == f"learned by Adam {adam} of 3, K = 1 {k1} of 3, K = 10 {k10} of 3 seeds"
+    assert (
+        found.text
+        == f"learned with {adam} of 3 (Adam), {k1} of 3 (K = 1), {k10} of 3 (K = 10) seeds"
+    )
     assert found.verdict is verdict
 
 

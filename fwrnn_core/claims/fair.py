@@ -284,10 +284,10 @@ class TunedAdding:
             if there:
                 found[method] = [math.isfinite(learned(r)) for r in there]
         shown = [
-            f"{fairness.label(m).replace('Frank-Wolfe, ', '')} {sum(seeds)} of {len(seeds)}"
+            f"{sum(seeds)} of {len(seeds)} ({fairness.label(m).replace('Frank-Wolfe, ', '')})"
             for m, seeds in found.items()
         ]
-        text = f"learned by {', '.join(shown)} seeds" if shown else ""
+        text = f"learned with {', '.join(shown)} seeds" if shown else ""
         if text and all(map(tuned.untuned, tuned.METHODS)):
             text += ", at the published rate, since no rate learned in the search"
         coverage = evidence.coverage(self.names())
