@@ -529,6 +529,44 @@ def test_within_equal_gradients_the_ranking_can_turn():
     assert fairness.budget_figure(evidence, ["adam", "adam-clip", "fw-k1"]) is not None
 
 
+def trial_with(task: str, batch: int) -> int:
+    """The first draw with minibatches of this size."""
+    return next(n for n, c in enumerate(fair.search(task, "adam")) if c.batch_size == batch)
+
+
+def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
+    """Adam chose larger minibatches and gains by more passes; SGD made as many gradients anyway."""
+    task = "noisy-har2"
+    finish_search(task, "adam-clip", trial_with(task, 32))
+    finish_search(task, "sgd", trial_with(task, 32))
+    finish_search(task, "adam", trial_with(task, 128))
+    finish(task, "adam-clip", [0.80, 0.81, 0.82])
+    finish(task, "sgd", [0.78, 0.791, 0.799])
+    finish(task, "adam", [0.70, 0.71, 0.73])
+    assert fairness.equal_reading(Evidence(), task) == "", "nothing is trained for it yet"
+    assert "not run yet" in fairness.equal_coverage(Evidence(), task).words()
+    for config, accuracy in zip(fair.equal(task, "adam"), (0.90, 0.92, 0.91), strict=True):
+        put(config, {"test_accuracy": [accuracy], "validation_loss": [0.5]})
+    evidence = Evidence()
+    assert set(fairness.lengthened(evidence, task)) == {"adam"}
+    change = fairness.lengthened(evidence, task)["adam"]
+    assert change.difference == pytest.approx((20 + 21 + 18) / 3)
+    table = fairness.equal_table(evidence, task)
+    ours, theirs = row(table, "Adam"), row(table, "SGD with momentum")
+    assert ours[1:4] == ["400", "100", "3 of 3"], "four times the passes"
+    assert ours[4].startswith("**91.00 ± ")
+    assert ours[5].startswith("+10.00 ± ")
+    assert ours[7] == str(change).replace("\N{NO-BREAK SPACE}", " ")
+    assert (theirs[1], theirs[7]) == ("100", "the same runs")
+    assert row(table, "Adam + clipping")[5:7] == ["–", "–"]
+    said = fairness.equal_reading(evidence, task)
+    assert "ahead is Adam (+10.0 ± " in said
+    assert "behind is SGD with momentum (−2.0 ± " in said
+    assert "the change in gradients helps Adam (+19.7 ± " in said
+    assert "Not run: " in said
+    assert "Frank-Wolfe with K = 5" in said.partition("Not run: ")[2]
+
+
 def test_the_figure_of_budgets_shows_the_seeds_range():
     spend("har2", "adam-clip", [[0.7, 0.8], [0.8, 0.84], [0.75, 0.9]], 100)
     spend("har2", "adam", [[0.6, 0.7]], 100)

@@ -24,7 +24,9 @@ examples:
 
 groups:
   fig3 fig4 fig5 fig6 table2 table3         the paper's, in its own settings
-  fair-search fair fig3-search fig3-tuned   every method tuned alike; the search first
+  fair-search fair fair-equal               every method tuned alike; the search first, then runs
+                                            of equal passes over the data, of equal gradients
+  fig3-search fig3-tuned                    the same for the Adding task
   table3-seeds fig4-equal indrnn-equal      more seeds; equal settings
   ablations                                 one argument at a time
   theory a5                                 with what the theory assumes measured on the way

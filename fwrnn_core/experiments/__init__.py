@@ -31,9 +31,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "a5": ("theory/har2/fw-*",),
     "fair-search": ("fair/*/search/*",),
     "fair": ("fair/*/final/*",),
+    "fair-equal": ("fair/*/equal/*",),
 }
 # Groups whose runs follow from a search, and the group that is the search.
-SEARCHES = {"fair": "fair-search", "fig3-tuned": "fig3-search"}
+SEARCHES = {"fair": "fair-search", "fair-equal": "fair-search", "fig3-tuned": "fig3-search"}
 
 
 def catalogue() -> dict[str, RunConfig]:
@@ -58,8 +59,14 @@ def planned() -> list[str]:
     """
     names = dict.fromkeys(catalogue())
     for task, seeds in fair.SEEDS.items():
+        settled = {m for m in fair.METHODS if f"fair/{task}/final/{m}/seed-1" in names}
         for method in fair.METHODS:
-            names |= {f"fair/{task}/final/{method}/seed-{s}": None for s in range(1, seeds + 1)}
+            # The equal runs of a search that is complete are in the catalogue, if there are any.
+            stages = ("final",) if {method, fair.BASELINE} <= settled else ("final", "equal")
+            for stage in stages:
+                names |= {
+                    f"fair/{task}/{stage}/{method}/seed-{s}": None for s in range(1, seeds + 1)
+                }
     for method in tuned.METHODS:
         names |= {f"adding/tuned/final/{method}/seed-{s}": None for s in tuned.SEEDS}
     return list(names)

@@ -1,16 +1,18 @@
 """Table III under a fair protocol: every method tuned alike, judged alike.
 
 Same data order for all; the epoch chosen on a validation part of whole training subjects; tests in
-evaluation mode at ω_t; as many passes over the data for each method. Each method gets the same
-number of trials of one seeded random search; the trial with the lowest validation loss is then
-trained at full length with several seeds. The final runs join the catalogue once their method's
+evaluation mode at ω_t. Each method gets the same number of trials of one seeded random search; the
+trial with the lowest validation loss is then trained with several seeds, twice: with as many passes
+over the data for each method, and with as many gradients. These runs join the catalogue once the
 search is complete, since their settings follow from it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -26,6 +28,8 @@ SEEDS = {"har2": 5, "noisy-har2": 3}
 LEARNING_RATES = (2e-5, 2e-4, 6e-4, 1e-3, 6e-3)
 BATCH_SIZES = (32, 64, 128, 256, 512)
 DECAYS = (0.1, 0.5, 0.9)
+BASELINE = "adam-clip"  # the one-line remedy that a new optimizer has to beat
+WINDOW = 128  # steps of a sequence of HAR-2
 # Frank-Wolfe only; None is the learning rate itself, as the authors had it.
 RADII = (None, 1e-3, 1e-2, 1e-1)
 
@@ -76,13 +80,18 @@ def clips(method: str) -> bool:
 
 
 def runs() -> Iterator[RunConfig]:
-    """The search's trials, and the final runs of every method whose search is complete."""
+    """The search's trials, and both kinds of final run of every method whose search is complete."""
     for task in DATA:
         for method in METHODS:
             yield from search(task, method)
-    for task in DATA:
-        for method in METHODS:
-            yield from final(task, method)
+    finals = {task: {m: final(task, m) for m in METHODS} for task in DATA}
+    for of in finals.values():
+        for own in of.values():
+            yield from own
+    for of in finals.values():
+        for own in of.values():
+            # With a pass of as many gradients as the baseline's, these are the final runs again.
+            yield from (c for c in _lengthened(own, of[BASELINE]) if c.epochs != FINAL_EPOCHS)
 
 
 def search(task: str, method: str) -> list[RunConfig]:
@@ -149,6 +158,40 @@ def final(task: str, method: str) -> list[RunConfig]:
         )
         for seed in range(1, SEEDS[task] + 1)
     ]
+
+
+def equal(task: str, method: str) -> list[RunConfig]:
+    """Runs of the selected trial with as many gradients as the final runs of :data:`BASELINE`, one
+    per seed; none until both searches are complete.
+
+    A gradient is that of one minibatch, with TBPTT of one chunk of it. Passes are whole: there are
+    enough of them, and not one more. Where :func:`final` has as many, its runs are these.
+    """
+    return _lengthened(final(task, method), final(task, BASELINE))
+
+
+def _lengthened(runs: Sequence[RunConfig], base: Sequence[RunConfig]) -> list[RunConfig]:
+    """Runs of equal passes with as many passes as it takes for the gradients of ``base``."""
+    if not runs or not base:
+        return []
+    epochs = math.ceil(FINAL_EPOCHS * _gradients_per_pass(base[0]) / _gradients_per_pass(runs[0]))
+    if epochs == FINAL_EPOCHS:
+        return list(runs)
+    return [
+        dataclasses.replace(
+            run,
+            name=run.name.replace("/final/", "/equal/"),
+            epochs=epochs,
+            lr_step=max(1, epochs // 2),
+        )
+        for run in runs
+    ]
+
+
+def _gradients_per_pass(config: RunConfig) -> Fraction:
+    """Gradients that one sequence stands for in a pass."""
+    chunks = math.ceil(WINDOW / config.tbptt) if config.tbptt else 1
+    return Fraction(chunks, config.batch_size)
 
 
 def _run(

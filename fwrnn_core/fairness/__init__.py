@@ -22,6 +22,13 @@ from fwrnn_core.fairness.cost import (
     cost_table,
     timed_otherwise,
 )
+from fwrnn_core.fairness.equal import (
+    equal_coverage,
+    equal_names,
+    equal_reading,
+    equal_table,
+    lengthened,
+)
 from fwrnn_core.fairness.final import (
     BASELINE,
     LEVEL,
@@ -129,6 +136,10 @@ __all__ = [
     "draw_search",
     "draws_table",
     "empty",
+    "equal_coverage",
+    "equal_names",
+    "equal_reading",
+    "equal_table",
     "estimate",
     "expected_best",
     "final_coverage",
@@ -143,6 +154,7 @@ __all__ = [
     "in_words",
     "label",
     "leads_within",
+    "lengthened",
     "live_search",
     "missing_note",
     "network_finding",

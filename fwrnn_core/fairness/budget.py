@@ -1,4 +1,4 @@
-"""Equal numbers of gradients, as far as records of equal passes can say.
+"""Fewer gradients, the same number for all, as far as records of equal passes can say.
 
 The final runs of all methods make as many passes over the data, and the batch size was searched, so
 that their gradients differ in number. Here every run is read as if it had been stopped once it had
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
 from fwrnn_core.fairness.search import TASKS, label
 from fwrnn_core.fairness.statistics import Paired, estimate, paired
-from fwrnn_core.fairness.words import FEWEST, named
+from fwrnn_core.fairness.words import who_differs
 from fwrnn_core.reports import axis_label, listed, markdown_table, short
 from fwrnn_core.training import Record
 
@@ -114,15 +114,6 @@ def reordered(first: Sequence[float], second: Sequence[float]) -> tuple[int, int
     return sum((first[i] - first[j]) * (second[i] - second[j]) < 0 for i, j in pairs), len(pairs)
 
 
-def _sides(tests: Mapping[str, Paired]) -> str:
-    """Who is ahead of the baseline and who behind, by the rule of the interval."""
-    said = []
-    for side, words in ((1, "ahead"), (-1, "behind")):
-        if who := [m for m, t in tests.items() if t.n >= FEWEST and t.side == side]:
-            said.append(f"{words} {'is' if len(who) == 1 else 'are'} {named(who, tests)}")
-    return "; ".join(said) or "no method is ahead or behind"
-
-
 def budget_reading(evidence: Evidence, task: str) -> str:
     """Whether the ranking changes when every run is read within the fewest gradients of them all;
     empty before two methods and the baseline have runs."""
@@ -142,12 +133,13 @@ def budget_reading(evidence: Evidence, task: str) -> str:
         if first[0] == first[1]
         else f"the highest mean goes from {label(first[0])} to {label(first[1])}"
     )
+    fully, early_on = (who_differs(leads_within(evidence, task, b)) for b in (math.inf, least))
     return (
         f"**{TASKS[task]}.** The shortest final run has {least:,.0f} gradients ({shortest}), the"
         f" longest {max(taken.values()):,.0f}. From equal passes to {least:,.0f} gradients for all,"
         f" {changed} of {pairs} pairs of methods change their order, and {place}. Against"
-        f" {label(BASELINE)}, with equal passes: {_sides(leads_within(evidence, task))}. Within"
-        f" {least:,.0f} gradients: {_sides(leads_within(evidence, task, least))}."
+        f" {label(BASELINE)}, with equal passes: {fully}. Within"
+        f" {least:,.0f} gradients: {early_on}."
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
+from fwrnn_core.experiments.fair import BASELINE
 from fwrnn_core.fairness.repeats import draw_row, finish_rows
 from fwrnn_core.fairness.search import TASKS, label, search_coverage
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
@@ -16,33 +18,40 @@ from fwrnn_core.training import Record
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BASELINE = "adam-clip"
 LEVEL = 0.90  # test accuracy whose cost is compared
+# (task, method) -> names of runs by seed, whether or not the search has settled what they are
+Names = Callable[[str, str], dict[int, str]]
 
 
 def final_names(task: str, method: str) -> dict[int, str]:
-    """Planned final runs by seed, whether or not the search has settled what they are."""
+    """Planned runs of equal passes, by seed."""
     seeds = range(1, fair.SEEDS[task] + 1)
     return {seed: f"fair/{task}/final/{method}/seed-{seed}" for seed in seeds}
 
 
-def finals(evidence: Evidence, task: str, method: str) -> dict[int, Record]:
+def finals(
+    evidence: Evidence, task: str, method: str, names: Names = final_names
+) -> dict[int, Record]:
     """The finished final runs by seed, diverged ones too."""
-    found = {s: evidence.record(name) for s, name in final_names(task, method).items()}
+    found = {s: evidence.record(name) for s, name in names(task, method).items()}
     return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
 
 
-def completed(evidence: Evidence, task: str, method: str) -> dict[int, Record]:
+def completed(
+    evidence: Evidence, task: str, method: str, names: Names = final_names
+) -> dict[int, Record]:
     """:func:`finals` without the diverged ones."""
-    found = finals(evidence, task, method)
+    found = finals(evidence, task, method, names)
     return {seed: r for seed, r in found.items() if r.status == "complete"}
 
 
-def accuracies(evidence: Evidence, task: str, method: str) -> dict[int, float]:
+def accuracies(
+    evidence: Evidence, task: str, method: str, names: Names = final_names
+) -> dict[int, float]:
     """Test accuracy in per cent at the epoch chosen on validation, by seed; complete runs only."""
     return {
         seed: 100 * record.at_best_validation("test_accuracy")
-        for seed, record in completed(evidence, task, method).items()
+        for seed, record in completed(evidence, task, method, names).items()
     }
 
 
@@ -72,11 +81,13 @@ def next_command(evidence: Evidence, *tasks: str) -> str:
     return f"{first}fwrnn train fair --jobs 2"
 
 
-def comparisons(evidence: Evidence, task: str) -> dict[str, Paired]:
+def comparisons(evidence: Evidence, task: str, names: Names = final_names) -> dict[str, Paired]:
     """Every other method's difference from :data:`BASELINE`, in percentage points."""
-    baseline = accuracies(evidence, task, BASELINE)
+    baseline = accuracies(evidence, task, BASELINE, names)
     return {
-        m: paired(accuracies(evidence, task, m), baseline) for m in fair.METHODS if m != BASELINE
+        m: paired(accuracies(evidence, task, m, names), baseline)
+        for m in fair.METHODS
+        if m != BASELINE
     }
 
 

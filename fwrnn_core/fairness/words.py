@@ -64,6 +64,19 @@ def named(methods: Sequence[str], tests: Mapping[str, Paired] | None = None) -> 
     return listed(parts)
 
 
+def who_differs(tests: Mapping[str, Paired]) -> str:
+    """Who is ahead of the baseline and who behind, by the rule of the interval.
+
+    >>> who_differs({"adam": Paired(2.0, 1.0, 3.0, 0.01, 3)})
+    'ahead is Adam (+2.0 ± 1.0)'
+    """
+    said = []
+    for side, words in ((1, "ahead"), (-1, "behind")):
+        if who := [m for m, t in tests.items() if t.n >= FEWEST and t.side == side]:
+            said.append(f"{words} {'is' if len(who) == 1 else 'are'} {named(who, tests)}")
+    return "; ".join(said) or "no method is ahead or behind"
+
+
 def _lost_to_holm(tests: Mapping[str, Paired]) -> list[str]:
     """The methods whose interval leaves zero out, but not when tests are adjusted for their
     number."""

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.experiments import GROUPS, SEARCHES, catalogue, fair, select, tuned
+from fwrnn_core.experiments import GROUPS, SEARCHES, catalogue, fair, planned, select, tuned
 from fwrnn_core.training import Record, RunConfig, records
 
 
@@ -120,6 +120,41 @@ def test_final_runs_follow_from_a_complete_search(home):
     assert {c.optimizer.lr for c in finals} == {chosen.optimizer.lr}
     assert {c.batch_size for c in finals} == {chosen.batch_size}
     assert [c.name for c in select("fair")] == [c.name for c in finals]
+
+
+def choose(task: str, method: str, best: int) -> RunConfig:
+    """File a search that the given trial wins."""
+    trials = fair.search(task, method)
+    for number, config in enumerate(trials):
+        put(config, 0.1 if number == best else 0.4)
+    return trials[best]
+
+
+def test_equal_gradients_take_passes_in_proportion_to_the_minibatch(home):
+    by_batch = {c.batch_size: n for n, c in enumerate(fair.search("har2", "adam"))}
+    choose("har2", "adam", by_batch[256])
+    assert fair.equal("har2", "adam") == [], "the number of gradients is the baseline's"
+    with pytest.raises(ConfigError, match="5 runs wait.*fair-search"):
+        select("fair/har2/equal/adam/*")
+    choose("har2", fair.BASELINE, by_batch[32])
+    choose("har2", "sgd", by_batch[32])
+    choose("har2", "adam-tbptt", by_batch[64])
+    runs = fair.equal("har2", "adam")
+    assert {c.epochs for c in runs} == {800}
+    assert {c.lr_step for c in runs} == {400}, "the decay stays at half-time"
+    assert [c.seed for c in runs] == [1, 2, 3, 4, 5]
+    changes = {"name": "", "epochs": 0, "lr_step": 0}
+    finals = fair.final("har2", "adam")
+    assert [c.replace(**changes) for c in runs] == [c.replace(**changes) for c in finals]
+    assert fair.equal("har2", "sgd") == fair.final("har2", "sgd"), (
+        "the same runs, not trained twice"
+    )
+    # Eight chunks a window, minibatches twice as large: a quarter of the passes.
+    assert {c.epochs for c in fair.equal("har2", "adam-tbptt")} == {25}
+    assert [c.name for c in select("fair-equal")] == [
+        f"fair/har2/equal/{m}/seed-{s}" for m in ("adam", "adam-tbptt") for s in range(1, 6)
+    ]
+    assert not any(name.startswith("fair/har2/equal/sgd") for name in planned())
 
 
 def test_a_search_with_a_trial_stopped_early_is_not_complete(home):

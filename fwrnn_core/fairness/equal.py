@@ -1,0 +1,122 @@
+"""Equal numbers of gradients, trained: the chosen settings once more, each until it has as many as
+the baseline's final runs."""
+
+from __future__ import annotations
+
+import math
+
+from fwrnn_core.evidence import Coverage, Evidence
+from fwrnn_core.experiments import fair
+from fwrnn_core.experiments.fair import BASELINE
+from fwrnn_core.fairness.final import (
+    accuracies,
+    comparisons,
+    completed,
+    final_names,
+    finals,
+    p_value,
+)
+from fwrnn_core.fairness.search import TASKS, label
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
+from fwrnn_core.fairness.words import FEWEST, in_words, named, who_differs
+from fwrnn_core.reports import listed, markdown_table
+
+
+def equal_names(task: str, method: str) -> dict[int, str]:
+    """Planned runs of equal gradients, by seed; those of equal passes where both are the same."""
+    if runs := fair.equal(task, method):
+        return {run.seed: run.name for run in runs}
+    return {s: name.replace("/final/", "/equal/") for s, name in final_names(task, method).items()}
+
+
+def equal_coverage(evidence: Evidence, task: str) -> Coverage:
+    """State of the runs of equal gradients, with those that are runs of equal passes too."""
+    return evidence.coverage(
+        name for method in fair.METHODS for name in equal_names(task, method).values()
+    )
+
+
+def lengthened(evidence: Evidence, task: str) -> dict[str, Paired]:
+    """What equal gradients change: accuracy with them less accuracy with equal passes, in points,
+    seed by seed, for the methods that have both and whose runs are not the same."""
+    tests = {
+        m: paired(accuracies(evidence, task, m, equal_names), accuracies(evidence, task, m))
+        for m in fair.METHODS
+        if equal_names(task, m) != final_names(task, m)
+    }
+    return {m: test for m, test in tests.items() if test.n}
+
+
+def equal_table(evidence: Evidence, task: str) -> str:
+    """One row per method that has a run of equal gradients; ± is the half-width of the 95 %
+    interval, and the highest mean of those that have all their seeds is bold."""
+    header = [
+        "method",
+        "passes",
+        "gradients",
+        "seeds",
+        "test accuracy (%)",
+        f"minus {label(BASELINE)} (points)",
+        "p (Holm)",
+        "minus equal passes (points)",
+    ]
+    tests, changed = comparisons(evidence, task, equal_names), lengthened(evidence, task)
+    adjusted = adjusted_p(tests)
+    rows: list[list[str]] = []
+    means: dict[int, float] = {}
+    for method in fair.METHODS:
+        runs, names = finals(evidence, task, method, equal_names), equal_names(task, method)
+        if not runs:
+            continue
+        good = accuracies(evidence, task, method, equal_names)
+        if len(good) == len(names):
+            means[len(rows)] = estimate(list(good.values())).mean
+        passes = {run.config.epochs for run in runs.values()}
+        fewest = min(float(run.curve("gradient_evaluations")[-1]) for run in runs.values())
+        lost, same = len(runs) - len(good), names == final_names(task, method)
+        rows.append(
+            [
+                label(method),
+                listed(sorted(map(str, passes))),
+                f"{fewest:,.0f}",
+                f"{len(good)} of {len(names)}" + (f", {lost} diverged" if lost else ""),
+                str(estimate(list(good.values()))) if good else "–",
+                str(tests[method]) if method in tests and tests[method].n else "–",
+                p_value(adjusted.get(method, math.nan)),
+                "the same runs" if same else str(changed[method]) if method in changed else "–",
+            ]
+        )
+    best = {4: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
+    return markdown_table(header, rows, best)
+
+
+def equal_reading(evidence: Evidence, task: str) -> str:
+    """Who is ahead with equal gradients, what they change, and which runs are missing; empty while
+    the baseline has none, or no run is another than those of equal passes."""
+    base, changed = completed(evidence, task, BASELINE, equal_names), lengthened(evidence, task)
+    if not base or not changed:
+        return ""
+    budget = min(float(run.curve("gradient_evaluations")[-1]) for run in base.values())
+    tests = {m: t for m, t in comparisons(evidence, task, equal_names).items() if t.n >= FEWEST}
+    kept = [m for m, p in adjusted_p(tests).items() if p <= 0.05]
+    after = named(kept, tests) if kept else "none"
+    text = (
+        f"**{TASKS[task]}**, {budget:,.0f} gradients each. Against {label(BASELINE)}:"
+        f" {who_differs(tests)}. Corrected for the number of comparisons, a difference remains for"
+        f" {after}."
+    )
+    better, worse = ([m for m, t in changed.items() if t.side == side] for side in (1, -1))
+    text += " Against its own runs of equal passes, the change in gradients"
+    told = [
+        f"{verb} {named(who, changed)}"
+        for verb, who in (("helps", better), ("costs", worse))
+        if who
+    ]
+    text += f" {listed(told)}." if told else " makes no detectable difference to any method."
+    without = [in_words(m) for m in fair.METHODS if not finals(evidence, task, m, equal_names)]
+    if without:
+        text += (
+            f" Not run: {listed(without)}; `fwrnn train 'fair/{task}/equal/*' --jobs 2` trains"
+            " what is missing."
+        )
+    return text
