@@ -143,7 +143,7 @@ def test_equal_gradients_take_passes_in_proportion_to_the_minibatch(home):
     assert {c.epochs for c in runs} == {800}
     assert {c.lr_step for c in runs} == {400}, "the decay stays at half-time"
     assert [c.seed for c in runs] == [1, 2, 3, 4, 5]
-    changes = {"name": "", "epochs": 0, "lr_step": 0}
+    changes = {"name": "one", "epochs": 2, "lr_step": 1}
     finals = fair.final("har2", "adam")
     assert [c.replace(**changes) for c in runs] == [c.replace(**changes) for c in finals]
     assert fair.equal("har2", "sgd") == fair.final("har2", "sgd"), (
