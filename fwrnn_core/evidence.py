@@ -63,11 +63,20 @@ class Coverage:
         return told + (then.format("the rest") if left else "")
 
     def _partial(self) -> str:
+        count = len(self.names("partial"))
+        return f"{count} {_is(count)} at {self.extent()}"
+
+    def extent(self) -> str:
+        """How far the runs that stopped early go; there has to be one.
+
+        >>> Coverage({"a": ("partial", 2, 5), "b": ("partial", 3, 5)}).extent()
+        '2 to 3 of 5 epochs'
+        """
         spans = [(done, of) for state, done, of in self.runs.values() if state == "partial"]
         least, most = min(d for d, _ in spans), max(d for d, _ in spans)
         epochs = f"{least}" if least == most else f"{least} to {most}"
         planned = " or ".join(str(n) for n in sorted({of for _, of in spans}))
-        return f"{len(spans)} {_is(len(spans))} at {epochs} of {planned} epochs"
+        return f"{epochs} of {planned} epochs"
 
 
 def _is(count: int) -> str:

@@ -190,7 +190,7 @@ def test_times_are_compared_per_epoch_on_one_machine_only(seconds, environment, 
     for found in (row.published, row.fair):
         assert found.verdict is verdict, "an epoch or two is enough, and half the saving in print"
         if environment == MACHINE:
-            shown = f"{seconds:.2f} × the time at 2 of 400 epochs"
+            shown = f"{seconds:.2f} × the time (one CPU thread) at 2 of 400 epochs"
             both = f"Pixel: {shown}; Permute: {shown}"
             assert found.text.removeprefix("equal batch size: ") == both
 
@@ -205,7 +205,7 @@ def test_times_near_one_neither_make_nor_break_a_claim_about_all():
             put(RUNS[baseline], {"test_accuracy": [0.5]})
         found = claims.examine("cost").published
         assert found.verdict is verdict
-        assert found.text.endswith(f"{ratios[-1]:.2f} (Permute) × the time")
+        assert found.text.endswith(f"{ratios[-1]:.2f} (Permute) × the time (one CPU thread)")
     (paths.records() / f"{names[0][0]}.json").unlink()
     put(RUNS[names[3][0]], {"test_accuracy": [0.5]}, seconds=1.09)
     assert claims.examine("cost").published.verdict.open, "no longer a clear counterexample"
@@ -370,7 +370,7 @@ def test_a_difference_of_repeated_runs_is_judged_by_its_interval():
     found = claims.examine("har2-adam").published
     assert found.verdict is Verdict.FAILS
     assert "3 seeds" in found.text, "the seeds that both have"
-    assert found.text.endswith("), printed size excluded")
+    assert found.text.endswith("); the paper's +6.45 points are outside this interval")
 
 
 def test_a_row_with_one_seed_is_judged_by_the_spread_of_the_rows_that_were_repeated():

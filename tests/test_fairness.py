@@ -471,7 +471,7 @@ def test_the_published_finding_goes_by_the_interval_once_there_is_one():
         repeat(task, ours, {42: [0.8 + lead]})
     said = fairness.published_finding(Evidence())
     assert (
-        "the lead under noise comes back: K = 10 less Adam is +10.0 points with 1 seed, in the "
+        "the lead under noise comes back: K = 10 minus Adam is +10.0 points with 1 seed, in the "
         "paper +15.1. The lead on clean data does not come back: K = 5" in said
     )
     repeat("har2", "adam", {42: [0.8], 43: [0.8], 44: [0.8]})
@@ -479,7 +479,7 @@ def test_the_published_finding_goes_by_the_interval_once_there_is_one():
     assert "The lead on clean data is undecided: K = 5" in fairness.published_finding(Evidence())
     repeat("noisy-har2", "fw-k5", {42: [0.85]})
     said = fairness.published_finding(Evidence())
-    assert "learning rate and minibatches, less Adam is +5.0 points with 1 seed." in said
+    assert "learning rate and minibatches, minus Adam is +5.0 points with 1 seed." in said
     ours, adam = (experiments.catalogue()[f"noisy-har2/published/{m}"] for m in ("fw-k5", "adam"))
     assert (ours.batch_size, ours.optimizer.lr) == (adam.batch_size, adam.optimizer.lr)
 

@@ -53,7 +53,14 @@ def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -
         return f"Against *{base}*, {where}: {decided}{rest}."
     if len(equal) == 1:
         return f"No detectable difference between {equal[0]} and *{base}* {where}."
-    return f"No other {what} does detectably better or worse than *{base}* {where}."
+    text = f"No other {what} does detectably better or worse than *{base}* {where}"
+    widest = max(tests, key=lambda name: abs(tests[name].difference), default=None)
+    if widest is None:
+        return f"{text}."
+    return (
+        f"{text}; the largest difference is that of *{widest}*, {tests[widest].rounded(1)} points,"
+        " which so few seeds cannot tell from chance."
+    )
 
 
 def by_loss(tests: Mapping[str, Paired]) -> str:

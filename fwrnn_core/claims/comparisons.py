@@ -153,7 +153,7 @@ def _seeds(count: int) -> str:
 
 
 def gain(better: str, worse: str) -> Accuracy:
-    """Best test accuracy of one run less that of another."""
+    """Best test accuracy of one run minus that of another."""
     return Accuracy(((1, better), (-1, worse)))
 
 
@@ -203,7 +203,8 @@ class Saving:
 
     An epoch takes the same time all along, so that one epoch of each run is enough. The median
     epochs are judged only if both runs were timed on the same kind of machine and under the same
-    sources, and their ratio is told apart from 1 only outside :data:`TIMES_ALIKE`.
+    sources, and their ratio is told apart from 1 only outside :data:`TIMES_ALIKE`. The note says
+    on what they were timed: on a GPU, as in the paper, large minibatches cost less.
     """
 
     ours: str
@@ -226,10 +227,19 @@ class Saving:
         ratio = seconds_per_epoch(runs[0]) / seconds_per_epoch(runs[1])
         if len({r.body["environment"].get("code") for r in runs}) > 1:
             return Measured(1 - ratio, False, "timed under two versions of the sources", False)
-        return Measured(1 - ratio, True, apart=times_apart(ratio))
+        return Measured(1 - ratio, True, _timed_on(runs[0]), apart=times_apart(ratio))
 
     def show(self, value: float, half: float | None = None) -> str:
         return f"{1 - value:.2f} × the time"
+
+
+def _timed_on(record: Record) -> str:
+    """What a record's seconds are those of."""
+    machine = record.body["environment"]
+    if machine["device"] != "cpu":
+        return str(machine["device"])
+    threads = machine["threads"]
+    return "one CPU thread" if threads == 1 else f"{threads} CPU threads"
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ HAR2 = (
                 (-1, "noisy-har2", "adam"),
                 (1, "har2", "adam"),
             ),
-            what="Adam's drop less that of K = 10",
+            what="Adam's drop minus that of K = 10",
         ),
     ),
 )

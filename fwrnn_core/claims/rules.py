@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, labels
 from fwrnn_core.claims.verdicts import Finding, Verdict
-from fwrnn_core.evidence import Coverage, Evidence
+from fwrnn_core.evidence import Evidence
 
 
 class Rule(Protocol):
@@ -43,17 +43,8 @@ def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Findi
         text = f"{there} of {len(coverage)} runs recorded" if there else ""
         verdict = Verdict.UNFINISHED if there else Verdict.OPEN
         return Finding(_join(so_far, text) or "–", verdict)
-    where = _extent(coverage)
+    where = coverage.extent()
     return Finding(f"{so_far} at {where}" if so_far else where, Verdict.UNFINISHED)
-
-
-def _extent(coverage: Coverage) -> str:
-    """How far the runs that stopped early go."""
-    runs = [coverage.runs[n] for n in coverage.names("partial")]
-    done, planned = ([run[i] for run in runs] for i in (1, 2))
-    least, most = min(done), max(done)
-    span = f"{least}" if least == most else f"{least} to {most}"
-    return f"{span} of {' or '.join(map(str, sorted(set(planned))))} epochs"
 
 
 def _dated(text: str, evidence: Evidence, names: Iterable[str]) -> str:
@@ -63,7 +54,7 @@ def _dated(text: str, evidence: Evidence, names: Iterable[str]) -> str:
     if not text or not partial:
         return text
     alike = partial + len(coverage.names("missing")) == len(coverage)
-    return f"{text}{' at' if alike else '; unfinished runs at'} {_extent(coverage)}"
+    return f"{text}{' at' if alike else '; unfinished runs at'} {coverage.extent()}"
 
 
 def _join(*parts: str) -> str:
@@ -113,7 +104,7 @@ class HalfSize:
         "a difference whose size the paper gives is *reproduced* if the re-run has its sign and at "
         "least half its size, *partly* if it has the sign alone, otherwise *not reproduced*, and "
         "*undecided* if its 95 % interval over seeds reaches from one of these verdicts into "
-        "another. Where that interval excludes the printed size, the cell says so. A ratio of "
+        "another. Where that interval leaves the printed size out, the cell says so. A ratio of "
         f"times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no difference: *not reproduced*, "
         "or *undecided* where half of what the paper prints is as small"
     )
@@ -140,8 +131,8 @@ class HalfSize:
             return Finding(text, Verdict.UNDECIDED if small else Verdict.FAILS)
         half = measured.half or 0.0
         ends = measured.value - half, measured.value + half
-        if half and not ends[0] <= printed <= ends[1]:
-            text += ", printed size excluded"
+        if half and not min(ends) <= printed <= max(ends):
+            text += f"; the paper's {self.printed()} are outside this interval"
         return Finding(text, settled(by_size(printed, value) for value in ends))
 
 

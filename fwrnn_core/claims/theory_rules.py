@@ -38,7 +38,8 @@ class Angle:
     words: ClassVar[str] = (
         f"two directions are *very similar* if the angle between them is below {SIMILAR}° on "
         f"average and never beyond {UPHILL}°: then *reproduced*, *partly* if below {UPHILL}° on "
-        "average, otherwise *not reproduced*"
+        f"average, otherwise *not reproduced*; unrelated directions have {UPHILL}° on average, so "
+        "that *partly* says little"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -56,7 +57,10 @@ class Angle:
         shown = [f"{self.what}, {angle['n']:,} updates: {_spread(angle)}"]
         others = ((words, rows[0].get(key, {})) for words, key in self.beside)
         shown += [f"{words}: {_spread(other)}" for words, other in others if other.get("n")]
-        return Finding("; ".join(shown), by_angle(angle["mean"], angle["max"]))
+        verdict = by_angle(angle["mean"], angle["max"])
+        if SIMILAR <= angle["mean"] < UPHILL:
+            shown.append(f"unrelated directions would have {UPHILL}° on average")
+        return Finding("; ".join(shown), verdict)
 
 
 def _spread(angle: Mapping[str, float]) -> str:

@@ -4,10 +4,11 @@ The published Fig. 3 has one learning rate for all methods, 100 steps and one se
 gets the same search over the fair protocol's learning rates, judged by the validation loss on a
 tenth of the training sequences, and then three seeds at the rate it chose; where no rate learned
 anything in the search, at the published one. A trial is as long as a final run: on this task the
-loss lies still for tens of passes before it falls, if it falls. The network, its random initial states and the fixed
-data order are the published ones; tests are in evaluation mode at ω_t. One pass is 900 minibatches,
-8 to 18 seconds on one core, by processor: 15 trials and 9 final runs of 60 passes (54,000 gradients
-each). The final runs join the catalogue once their method's search is complete.
+loss lies still for tens of passes before it falls, if it falls. The network, its random initial
+states and the fixed data order are the published ones; tests are in evaluation mode at ω_t. One
+pass is 900 minibatches, 8 to 18 seconds on one core, by processor: 15 trials and 9 final runs of 60
+passes (54,000 gradients each). The final runs join the catalogue once their method's search is
+complete.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Adam with clipped gradients run by run: the same seed holds out the same subject
 windows in the same order and, for the same network, begins at the same weights.
 """
 
+from fwrnn_core.fairness.answer import answer
 from fwrnn_core.fairness.budget import (
     budget_figure,
     budget_reading,
@@ -24,7 +25,6 @@ from fwrnn_core.fairness.cost import (
 )
 from fwrnn_core.fairness.equal import (
     equal_coverage,
-    equal_names,
     equal_reading,
     equal_table,
     lengthened,
@@ -36,6 +36,7 @@ from fwrnn_core.fairness.final import (
     compared,
     comparisons,
     draw_differences,
+    equal_names,
     final_coverage,
     final_names,
     final_table,
@@ -116,6 +117,7 @@ __all__ = [
     "Trial",
     "accuracies",
     "adjusted_p",
+    "answer",
     "arrival",
     "arrival_table",
     "arrival_words",

@@ -12,6 +12,7 @@ from fwrnn_core.fairness.final import (
     accuracies,
     comparisons,
     completed,
+    equal_names,
     final_names,
     finals,
     p_value,
@@ -22,13 +23,6 @@ from fwrnn_core.fairness.words import FEWEST, in_words, named, who_differs
 from fwrnn_core.reports import listed, markdown_table
 
 
-def equal_names(task: str, method: str) -> dict[int, str]:
-    """Planned runs of equal gradients, by seed; those of equal passes where both are the same."""
-    if runs := fair.equal(task, method):
-        return {run.seed: run.name for run in runs}
-    return {s: name.replace("/final/", "/equal/") for s, name in final_names(task, method).items()}
-
-
 def equal_coverage(evidence: Evidence, task: str) -> Coverage:
     """State of the runs of equal gradients, with those that are runs of equal passes too."""
     return evidence.coverage(
@@ -37,7 +31,7 @@ def equal_coverage(evidence: Evidence, task: str) -> Coverage:
 
 
 def lengthened(evidence: Evidence, task: str) -> dict[str, Paired]:
-    """What equal gradients change: accuracy with them less accuracy with equal passes, in points,
+    """What equal gradients change: accuracy with them minus accuracy with equal passes, in points,
     seed by seed, for the methods that have both and whose runs are not the same."""
     tests = {
         m: paired(accuracies(evidence, task, m, equal_names), accuracies(evidence, task, m))

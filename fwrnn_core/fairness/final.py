@@ -29,6 +29,13 @@ def final_names(task: str, method: str) -> dict[int, str]:
     return {seed: f"fair/{task}/final/{method}/seed-{seed}" for seed in seeds}
 
 
+def equal_names(task: str, method: str) -> dict[int, str]:
+    """Planned runs of equal gradients, by seed; those of equal passes where both are the same."""
+    if runs := fair.equal(task, method):
+        return {run.seed: run.name for run in runs}
+    return {s: name.replace("/final/", "/equal/") for s, name in final_names(task, method).items()}
+
+
 def finals(
     evidence: Evidence, task: str, method: str, names: Names = final_names
 ) -> dict[int, Record]:

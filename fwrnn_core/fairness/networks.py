@@ -33,7 +33,7 @@ def pair(evidence: Evidence, task: str, network: str) -> tuple[str, str]:
 
 
 def network_leads(evidence: Evidence, task: str) -> dict[str, Paired]:
-    """Test accuracy with Frank-Wolfe (K = 5) less that with Adam, in points, by network; those
+    """Test accuracy with Frank-Wolfe (K = 5) minus that with Adam, in points, by network; those
     that share fewer than two seeds are left out."""
     leads = {
         network: paired(*(accuracies(evidence, task, m) for m in pair(evidence, task, network)))
@@ -102,9 +102,10 @@ def networks_brief(evidence: Evidence) -> str:
     )
 
 
-def network_finding(evidence: Evidence, network: str) -> str:
-    """What the optimizer does for one of :data:`NETWORKS`, with the gradients it took for that, on
-    each data set where both methods have three seeds; empty where there is none."""
+def network_finding(evidence: Evidence, network: str, *, spending: bool = True) -> str:
+    """What the optimizer does for one of :data:`NETWORKS`, with the gradients it took for that if
+    ``spending``, on each data set where both methods have three seeds; empty where there is none.
+    """
     leads = {
         (task, name): lead for task in TASKS for name, lead in network_leads(evidence, task).items()
     }
@@ -132,7 +133,8 @@ def network_finding(evidence: Evidence, network: str) -> str:
             if alone and together[task, network] > 0.05:
                 said += f", not that for all {len(leads)} comparisons of both data sets"
             apart.append(said)
-        spent.append(_gradients_taken(evidence, task, where, methods))
+        if spending:
+            spent.append(_gradients_taken(evidence, task, where, methods))
     parts = [
         f"no difference between Frank-Wolfe and {adam} is detectable {' or '.join(places)}"
         for adam, places in equal.items()

@@ -50,7 +50,7 @@ def repeated(evidence: Evidence, task: str, method: str, reading: str = "best") 
 
 
 def repeated_lead(evidence: Evidence, task: str, method: str, reading: str = "best") -> Paired:
-    """Test accuracy less Adam's in points, over the seeds that both have."""
+    """Test accuracy minus Adam's in points, over the seeds that both have."""
     ours, base = (repeated(evidence, task, m, reading) for m in (method, YARDSTICK))
     return paired(ours, base)
 
@@ -80,7 +80,7 @@ def repeat_coverage(evidence: Evidence, *tasks: str) -> Coverage:
 
 
 def repeat_table(evidence: Evidence, task: str) -> str:
-    """Accuracy at the best and at the last epoch, and both less Adam's; a row per repeated method,
+    """Accuracy at the best and at the last epoch, and both minus Adam's; a row per repeated method,
     ± the half-width of the 95 % interval."""
     header = ["Method", "seeds", "best epoch (%)", "minus Adam", "last epoch (%)", "minus Adam"]
     rows = []
@@ -184,7 +184,7 @@ def _more_steps(evidence: Evidence, task: str) -> str:
             return ""
         said.append(f"{lead.rounded(1)} ({where})")
     return (
-        f" K = 5 less K = 1, with the same learning rate and minibatches: {listed(said)}. Each"
+        f" K = 5 minus K = 1, with the same learning rate and minibatches: {listed(said)}. Each"
         " update of K = 5 averages five minibatches."
     )
 
@@ -236,14 +236,14 @@ def published_finding(evidence: Evidence) -> str:
         side = lead.side if lead.n >= ENOUGH else int(lead.difference > 0) or -1
         verb = {1: "comes back", 0: "is undecided", -1: "does not come back"}[side]
         text = (
-            f"{where} {verb}: {short(label(method))} less Adam is"
+            f"{where} {verb}: {short(label(method))} minus Adam is"
             f" {repeated_words(evidence, task, method)}, in the paper"
             f" {signed(printed_lead(task, method), 1)}"
         )
         # K = 10 has other minibatches and another learning rate than Adam, K = 5 has not.
         if method != "fw-k5" and repeated_lead(evidence, task, "fw-k5").n:
             text += (
-                "; K = 5, which has Adam's learning rate and minibatches, less Adam is"
+                "; K = 5, which has Adam's learning rate and minibatches, minus Adam is"
                 f" {repeated_words(evidence, task, 'fw-k5')}"
             )
         said.append(text)

@@ -11,6 +11,7 @@ from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import (
     BASELINE,
     comparisons,
+    equal_names,
     final_coverage,
     gradients,
 )
@@ -247,14 +248,26 @@ def truncation_finding(evidence: Evidence) -> str:
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
         f" the correction for several comparisons{which}."
     )
-    taken = {task: gradients(evidence, task) for task in tests}
-    most = max(taken[task][m] / taken[task][BASELINE] for task, m in pairs)
-    if most >= 2:
-        text += (
-            f" Its runs take up to {most:.0f} times as many gradients, each of one chunk of the"
-            " sequence."
-        )
-    return text
+    return text + "".join(_chunks_taken(evidence, task, m) for task, m in kept)
+
+
+def _chunks_taken(evidence: Evidence, task: str, method: str) -> str:
+    """A sentence on the gradients of chunks that a method takes from the same data as the baseline,
+    and on what is left of its lead with equally many; empty where it does not take more."""
+    taken = gradients(evidence, task)
+    ratio = taken[method] / taken[BASELINE]
+    if ratio < 2:
+        return ""
+    chunk = fair.METHODS[method][2]
+    text = (
+        f" From the same passes over the data {in_words(method)} there takes {ratio:.0f} gradients,"
+        f" each of {chunk} time steps, where clipping takes one of {fair.WINDOW}"
+    )
+    equal = comparisons(evidence, task, equal_names)[method]
+    if equal.n >= FEWEST:
+        verb = {1: "ahead", 0: "not detectably ahead", -1: "behind"}[equal.side]
+        text += f"; with as many gradients as clipping it is {verb} ({equal.rounded(1)})"
+    return f"{text}."
 
 
 def _ended_falling(evidence: Evidence, task: str, method: str) -> int | None:
