@@ -16,6 +16,7 @@ function markScrollable() {
 
 // Where a reader cannot see that something goes on, it fades at its right edge.
 function markEnd(el) {
+  el.style.setProperty("--seen", `${el.scrollLeft + el.clientWidth}px`);
   el.classList.toggle("goes-on", el.scrollWidth - el.clientWidth - el.scrollLeft > 2);
 }
 
