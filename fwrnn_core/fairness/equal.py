@@ -46,13 +46,13 @@ def equal_table(evidence: Evidence, task: str) -> str:
     interval, and the highest mean of those that have all their seeds is bold."""
     header = [
         "method",
+        f"minus {label(BASELINE)} (points)",
+        "p (Holm)",
+        "test accuracy (%)",
+        "minus equal passes (points)",
         "passes",
         "gradients",
         "seeds",
-        "test accuracy (%)",
-        f"minus {label(BASELINE)} (points)",
-        "p (Holm)",
-        "minus equal passes (points)",
     ]
     tests, changed = comparisons(evidence, task, equal_names), lengthened(evidence, task)
     adjusted = adjusted_p(tests)
@@ -71,16 +71,16 @@ def equal_table(evidence: Evidence, task: str) -> str:
         rows.append(
             [
                 label(method),
+                str(tests[method]) if method in tests and tests[method].n else "–",
+                p_value(adjusted.get(method, math.nan)),
+                str(estimate(list(good.values()))) if good else "–",
+                "the same runs" if same else str(changed[method]) if method in changed else "–",
                 listed(sorted(map(str, passes))),
                 f"{fewest:,.0f}",
                 f"{len(good)} of {len(names)}" + (f", {lost} diverged" if lost else ""),
-                str(estimate(list(good.values()))) if good else "–",
-                str(tests[method]) if method in tests and tests[method].n else "–",
-                p_value(adjusted.get(method, math.nan)),
-                "the same runs" if same else str(changed[method]) if method in changed else "–",
             ]
         )
-    best = {4: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
+    best = {3: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
     return markdown_table(header, rows, best)
 
 

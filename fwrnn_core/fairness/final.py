@@ -103,11 +103,11 @@ def final_table(evidence: Evidence, task: str) -> str:
     the 95 % interval. The highest mean of those that have all their seeds is bold."""
     header = [
         "method",
-        "seeds",
-        "test accuracy (%)",
         f"minus {label(BASELINE)} (points)",
-        "p",
         "p (Holm)",
+        "p",
+        "test accuracy (%)",
+        "seeds",
     ]
     tests = comparisons(evidence, task)
     adjusted = adjusted_p(tests)
@@ -123,14 +123,14 @@ def final_table(evidence: Evidence, task: str) -> str:
         rows.append(
             [
                 label(method),
-                seeds + (f", {lost} diverged" if lost else ""),
-                str(estimate(list(good.values()))) if good else "–",
                 str(test) if test is not None and test.n else "–",
-                p_value(test.p) if test is not None else "–",
                 p_value(adjusted.get(method, math.nan)),
+                p_value(test.p) if test is not None else "–",
+                str(estimate(list(good.values()))) if good else "–",
+                seeds + (f", {lost} diverged" if lost else ""),
             ]
         )
-    best = {2: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
+    best = {4: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
     return markdown_table(header, rows, best)
 
 

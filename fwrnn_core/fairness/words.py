@@ -137,12 +137,13 @@ def reading(evidence: Evidence, task: str) -> str:
     tests = _tests(evidence, task)
     if not tests:
         return f"{heading} Nothing can be compared with {label(BASELINE)} yet."
-    groups = {1: "Better", 0: "No detectable difference", -1: "Worse"}
-    parts = [f"Against {label(BASELINE)}, in points of test accuracy:\n"]
-    for side, words in groups.items():
-        members = [f"{label(m)} {tests[m]}" for m in _side(tests, side)]
-        if members:
-            parts.append(f"- {words}: {'; '.join(members)}.")
+    sides = {1: "Better", 0: "No detectable difference", -1: "Worse"}
+    groups = [
+        f"{words}: {'; '.join(map(label, members))}"
+        for side, words in sides.items()
+        if (members := _side(tests, side))
+    ]
+    parts = [f"Against {label(BASELINE)}:\n", f"- {'. '.join(groups)}."]
     lost = [label(m) for m in _lost_to_holm(tests)]
     if lost:
         parts.append(
