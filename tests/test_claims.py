@@ -287,6 +287,17 @@ def test_rates_that_the_search_could_not_tell_apart_are_not_called_tuned():
     assert found.text.endswith(", at the published rate, since no rate learned in the search")
 
 
+def test_a_method_with_a_rate_that_learned_is_told_from_the_others():
+    for method in tuned.METHODS:
+        for config in tuned.search(method):
+            learned = method == "fw-k1" and config.optimizer.lr == 6e-3
+            put(config, {"validation_loss": [0.01 if learned else 1 / 6]})
+    assert {c.optimizer.lr for c in tuned.final("fw-k1")} == {6e-3}
+    for method in tuned.METHODS:
+        put(tuned.final(method)[0], {"train_loss": [0.17]})
+    assert ", Adam and K = 10 at the published rate, since" in claims.examine("adding").fair.text
+
+
 def test_fewer_updates_are_read_where_the_level_is_reached():
     for task in ("pixel", "permuted"):
         k1 = {"train_loss": [1.0, 0.5, 0.3], "updates": [10, 20, 30]}

@@ -16,6 +16,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
 from fwrnn_core.experiments.fair import TRIALS, search
 from fwrnn_core.fairness import Paired, first_reaching, from_zero
+from fwrnn_core.reports import listed
 from fwrnn_core.training import Record
 
 Term = tuple[int, str, str]  # sign, task, method
@@ -288,8 +289,11 @@ class TunedAdding:
             for m, seeds in found.items()
         ]
         text = f"learned with {', '.join(shown)} seeds" if shown else ""
-        if text and all(map(tuned.untuned, tuned.METHODS)):
-            text += ", at the published rate, since no rate learned in the search"
+        idle = [m for m in tuned.METHODS if tuned.untuned(m)]
+        if text and idle:
+            names = listed([fairness.label(m).replace("Frank-Wolfe, ", "") for m in idle])
+            who = "" if len(idle) == len(tuned.METHODS) else f"{names} "
+            text += f", {who}at the published rate, since no rate learned in the search"
         coverage = evidence.coverage(self.names())
         if coverage.finished < len(coverage):
             return pending(evidence, self.names(), text)
