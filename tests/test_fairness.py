@@ -192,6 +192,25 @@ def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
     assert " With either optimizer the IndRNN (+3.0 to +5.0) is ahead." in both
 
 
+def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
+    assert fairness.answer(Evidence()) == ""
+    noise = [0.0, 0.01, -0.01, 0.005, -0.005]
+    for task in fairness.TASKS:
+        for number, method in enumerate(fair.METHODS):
+            turned = noise[number % 5 :] + noise[: number % 5]
+            both_stages(task, method, [0.9 + own for own in turned])
+    said = fairness.answer(Evidence())
+    assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
+    assert "on any of 5 networks by itself." in said
+    assert "does more than the optimizer" not in said, "nothing else does either"
+    finish("har2", "indrnn-adam", [0.95 + own for own in noise])
+    finish("har2", "indrnn-fw", [0.95 + own for own in noise])
+    assert fairness.answer(Evidence()).endswith("another network, does more than the optimizer.")
+    base = fairness.accuracies(Evidence(), "har2", "adam-clip")
+    finish("har2", "fw-k5", [base[s] / 100 + 0.05 + s / 1e4 for s in sorted(base)])
+    assert fairness.answer(Evidence()) == "", "a lead that is certain"
+
+
 def test_a_difference_on_one_network_is_named_if_it_survives():
     assert fairness.networks_brief(Evidence()) == ""
     for method, accuracy in (("lstm-adam", [0.90, 0.91, 0.92]), ("lstm-fw", [0.92, 0.93, 0.941])):
