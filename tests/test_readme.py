@@ -75,7 +75,14 @@ def test_the_words_follow_from_the_records(differences: dict) -> None:
 
 def test_the_gradients_of_its_runs_are_counted() -> None:
     taken = fairness.gradients(Evidence(), "har2")
-    assert taken["fw-tbptt"] == 8 * taken["adam-clip"]  # "eight times as many"
+    assert (
+        taken["fw-tbptt"] == 8 * taken["adam-clip"]
+    )  # "eight gradients … where clipping takes one"
+    assert fair.METHODS["fw-tbptt"][2] == 16
+    assert fair.WINDOW == 128
+    equal = fairness.comparisons(Evidence(), "har2", fairness.equal_names)["fw-tbptt"]
+    assert (equal.n, equal.side) == (5, 0)
+    assert TEXT.count(f"it is not ahead ({equal.rounded(1)} points)") == 1
 
 
 def test_the_leads_of_other_networks_are_those_of_the_records(differences: dict) -> None:
@@ -96,6 +103,14 @@ def test_the_leads_of_other_networks_are_those_of_the_records(differences: dict)
         for m in ("adam", "fw")
     ]
     assert sum(p <= 0.05 for p in adjusted) == 4  # "Four of these eight leads survive"
+
+
+def test_what_is_not_trained_to_its_end_is_told() -> None:
+    evidence = Evidence()
+    unfinished = {n for n in evidence.catalogue if evidence.coverage([n]).names("partial")}
+    assert unfinished
+    assert all(name.startswith("mnist-") for name in unfinished)
+    assert "(those on MNIST are not trained to their end)" in " ".join(README.split())
 
 
 def test_on_no_network_does_the_optimizer_make_a_difference_that_survives() -> None:

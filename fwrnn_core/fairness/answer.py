@@ -8,6 +8,7 @@ from fwrnn_core.fairness.networks import network_leads
 from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import adjusted_p
 from fwrnn_core.fairness.words import CHUNKED, PLAIN, tanh
+from fwrnn_core.reports import listed
 
 
 def answer(evidence: Evidence) -> str:
@@ -29,6 +30,7 @@ def answer(evidence: Evidence) -> str:
         " survives a correction for the number of comparisons, with noise or without. Nor does a"
         f" difference between the two optimizers on any of {count} networks by itself."
     )
-    if any(m in CHUNKED or not tanh(m) for m in certain):
-        text += " Truncation, or another network, does more than the optimizer."
-    return text
+    more = ["another network"] if any(not tanh(m) for m in certain) else []
+    if any(m in CHUNKED for m in certain):
+        more.append("truncation, which takes more gradients from the same data")
+    return text + (f" What does more is {listed(more)}." if more else "")
