@@ -267,11 +267,7 @@ class TunedAdding:
     )
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._name(m, s) for m in tuned.METHODS for s in tuned.SEEDS)
-
-    @staticmethod
-    def _name(method: str, seed: int) -> str:
-        return f"adding/tuned/final/{method}/seed-{seed}"
+        return tuple(n for m in tuned.METHODS for n in tuned.final_names(m).values())
 
     def printed(self) -> str:
         return ""
@@ -279,7 +275,7 @@ class TunedAdding:
     def judge(self, evidence: Evidence) -> Finding:
         found: dict[str, list[bool]] = {}
         for method in tuned.METHODS:
-            runs = [evidence.record(self._name(method, s)) for s in tuned.SEEDS]
+            runs = [evidence.record(name) for name in tuned.final_names(method).values()]
             there = [r for r in runs if r is not None and r.status != "partial"]
             if there:
                 found[method] = [math.isfinite(learned(r)) for r in there]

@@ -84,16 +84,21 @@ def lowest_loss(trial: RunConfig) -> float:
     return float(np.nanmin(records.read(records.path_of(trial.name)).curve("validation_loss")))
 
 
+def final_names(method: str) -> dict[int, str]:
+    """What a method's final runs are called, by seed, also before its search is complete.
+
+    >>> final_names("adam")[1]
+    'adding/tuned/final/adam/seed-1'
+    """
+    return {seed: f"adding/tuned/final/{method}/seed-{seed}" for seed in SEEDS}
+
+
 def final(method: str) -> list[RunConfig]:
     """Runs at the selected rate, one per seed; none until the search is complete."""
     choice = selected(method)
     if choice is None:
         return []
     return [
-        dataclasses.replace(
-            choice,
-            name=f"adding/tuned/final/{method}/seed-{seed}",
-            seed=seed,
-        )
-        for seed in SEEDS
+        dataclasses.replace(choice, name=name, seed=seed)
+        for seed, name in final_names(method).items()
     ]

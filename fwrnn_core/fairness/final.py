@@ -25,15 +25,14 @@ Names = Callable[[str, str], dict[int, str]]
 
 def final_names(task: str, method: str) -> dict[int, str]:
     """Planned runs of equal passes, by seed."""
-    seeds = range(1, fair.SEEDS[task] + 1)
-    return {seed: f"fair/{task}/final/{method}/seed-{seed}" for seed in seeds}
+    return fair.names(task, method, "final")
 
 
 def equal_names(task: str, method: str) -> dict[int, str]:
     """Planned runs of equal gradients, by seed; those of equal passes where both are the same."""
     if runs := fair.equal(task, method):
         return {run.seed: run.name for run in runs}
-    return {s: name.replace("/final/", "/equal/") for s, name in final_names(task, method).items()}
+    return fair.names(task, method, "equal")
 
 
 def finals(
