@@ -18,7 +18,6 @@ from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import first_reaching, signed
 from fwrnn_core.reports import (
-    LABELS,
     last_accuracy,
     published,
     same_machine,
@@ -26,6 +25,7 @@ from fwrnn_core.reports import (
     short,
 )
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def labels(comparisons: Sequence[Comparison]) -> list[str]:
     """
     runs = [c.names() for c in comparisons]
     data = [next((_DATA[p] for p in of[0].split("/") if p in _DATA), "") for of in runs]
-    methods = ([name.rpartition("/")[2] for name in side] for side in zip(*runs, strict=True))
-    sides = [data, *([short(LABELS.get(m, m)) for m in side] for side in methods)]
+    sides = [data, *([short(label(n)) for n in side] for side in zip(*runs, strict=True))]
     told = [side for side in sides if len(set(side)) > 1]
     return [", ".join(filter(None, parts)) for parts in zip(*told, strict=True)] or [""] * len(runs)
 

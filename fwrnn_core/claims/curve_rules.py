@@ -15,7 +15,7 @@ from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
 from fwrnn_core.fairness import first_reaching
-from fwrnn_core.reports import LABELS, published
+from fwrnn_core.reports import label, published
 from fwrnn_core.training import Record
 
 
@@ -59,8 +59,7 @@ class Learns:
 
 
 def _after(gradients: float, record: Record) -> str:
-    slug = record.name.rpartition("/")[2]
-    method = LABELS.get(slug, slug).removeprefix("Frank-Wolfe, ")
+    method = label(record).removeprefix("Frank-Wolfe, ")
     if np.isfinite(gradients):
         return f"{gradients / 1000:,.0f} k gradients ({method})"
     return f"never ({method}, error {record.curve('train_loss')[-1]:.3f})"

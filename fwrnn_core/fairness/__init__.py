@@ -76,7 +76,6 @@ from fwrnn_core.fairness.search import (
     draw_search,
     draws_table,
     empty,
-    label,
     outcome_table,
     search_coverage,
     trials,
@@ -105,6 +104,7 @@ from fwrnn_core.fairness.words import (
     tanh,
     truncation_finding,
 )
+from fwrnn_core.wording import label
 
 __all__ = [
     "BASELINE",

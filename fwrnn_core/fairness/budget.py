@@ -18,11 +18,12 @@ from fwrnn_core import figures
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
-from fwrnn_core.fairness.search import TASKS, label
+from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import Paired, estimate, paired
 from fwrnn_core.fairness.words import who_differs
 from fwrnn_core.reports import axis_label, listed, markdown_table, short
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,10 +10,11 @@ from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.fair import BASELINE
 from fwrnn_core.fairness.repeats import draw_row, finish_rows
-from fwrnn_core.fairness.search import TASKS, label, search_coverage
+from fwrnn_core.fairness.search import TASKS, search_coverage
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.reports import markdown_table
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

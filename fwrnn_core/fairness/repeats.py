@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments.published import REPEATED, repeats
-from fwrnn_core.fairness.search import TASKS, empty, label
+from fwrnn_core.fairness.search import TASKS, empty
 from fwrnn_core.fairness.statistics import Paired, estimate, from_zero, paired, signed
 from fwrnn_core.reports import (
     best_accuracy,
@@ -26,6 +26,7 @@ from fwrnn_core.reports import (
     tail_accuracy,
 )
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,6 @@ missing. Nothing here holds a number of its own.
 """
 
 from fwrnn_core.reports.names import (
-    LABELS,
     X_AXES,
     Y_AXES,
     compact,
@@ -53,6 +52,7 @@ from fwrnn_core.reports.tables import (
     tail_accuracy,
     times_beside_print,
 )
+from fwrnn_core.wording import LABELS
 
 __all__ = [
     "LABELS",
