@@ -16,8 +16,9 @@ import numpy as np
 
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import first_reaching, signed
+from fwrnn_core.fairness import signed
 from fwrnn_core.reports import (
+    first_reaching,
     last_accuracy,
     published,
     same_machine,
@@ -263,20 +264,15 @@ class Earlier:
             return Measured(None)
         if self.accuracy:
             level = min(float(np.nanmax(r.curve("test_accuracy"))) for r in runs)
-            spent = [first_reaching(r, level, self.x) for r in runs]
+            spent = [first_reaching(r, "test_accuracy", level, self.x) for r in runs]
         else:
             level = max(float(np.nanmin(r.curve("train_loss"))) for r in runs)
-            spent = [_first_below(r, level, self.x) for r in runs]
+            spent = [first_reaching(r, "train_loss", level, self.x) for r in runs]
         return Measured(1 - spent[0] / spent[1], _all_final(runs), _lost(runs))
 
     def show(self, value: float, half: float | None = None) -> str:
         unit = {"epoch": "epochs", "updates": "updates"}.get(self.x, "gradients")
         return f"{1 - value:.2f} × the {unit}"
-
-
-def _first_below(record: Record, level: float, x: str) -> float:
-    there = np.flatnonzero(record.curve("train_loss") <= level)
-    return float(record.curve(x)[there[0]]) if there.size else math.inf
 
 
 def _log_climb(record: Record, until: int | None = None) -> float:

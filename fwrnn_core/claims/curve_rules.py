@@ -14,15 +14,13 @@ from fwrnn_core.claims.rules import Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
-from fwrnn_core.fairness import first_reaching
-from fwrnn_core.reports import label, published
+from fwrnn_core.reports import first_reaching, label, published
 from fwrnn_core.training import Record
 
 
 def learned(record: Record) -> float:
     """Gradients until an epoch's mean training loss shows that the Adding task was learned; inf."""
-    there = np.flatnonzero(record.curve("train_loss") < LEARNED)
-    return float(record.curve("gradient_evaluations")[there[0]]) if there.size else float("inf")
+    return first_reaching(record, "train_loss", LEARNED)
 
 
 @dataclass(frozen=True)
@@ -187,9 +185,7 @@ class Overtakes:
         if not seeds:
             return pending(evidence, self.names())
         level, limit = literature()
-        quoted, adams = (
-            [first_reaching(runs[s], level, "epoch") for s in seeds] for runs in (ours, theirs)
-        )
+        quoted, adams = ([_epoch(runs[s], level) for s in seeds] for runs in (ours, theirs))
         counts = [
             sum(epoch < limit for epoch in quoted),
             sum(_sooner(ours[s], theirs[s]) for s in seeds),
@@ -206,7 +202,11 @@ class Overtakes:
 def _sooner(ours: Record, baseline: Record) -> bool:
     """Whether a run reaches the best test accuracy of another in fewer epochs than that took."""
     best = float(np.nanmax(baseline.curve("test_accuracy")))
-    return first_reaching(ours, best, "epoch") < first_reaching(baseline, best, "epoch")
+    return _epoch(ours, best) < _epoch(baseline, best)
+
+
+def _epoch(record: Record, level: float) -> float:
+    return first_reaching(record, "test_accuracy", level, "epoch")
 
 
 def _when(epochs: Sequence[float]) -> str:

@@ -15,7 +15,7 @@ from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
 from fwrnn_core.experiments.fair import TRIALS, search
-from fwrnn_core.fairness import Paired, first_reaching, from_zero
+from fwrnn_core.fairness import Paired, from_zero, until_level
 from fwrnn_core.training import Record
 
 Term = tuple[int, str, str]  # sign, task, method
@@ -181,8 +181,7 @@ class Cost:
     def judge(self, evidence: Evidence) -> Finding:
         runs = [fairness.finals(evidence, self.task, m) for m in (self.ours, self.baseline)]
         ours, baseline = (
-            {seed: first_reaching(record, x=self.x) for seed, record in found.items()}
-            for found in runs
+            {seed: until_level(record, self.x) for seed, record in found.items()} for found in runs
         )
         text, verdict = first_in(ours, baseline, self.tie)
         text = "; ".join(filter(None, (text, self.unequal(*runs))))

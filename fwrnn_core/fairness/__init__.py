@@ -22,6 +22,7 @@ from fwrnn_core.fairness.cost import (
     arrival_words,
     cost_table,
     timed_otherwise,
+    until_level,
 )
 from fwrnn_core.fairness.equal import (
     equal_coverage,
@@ -87,7 +88,6 @@ from fwrnn_core.fairness.statistics import (
     adjusted_p,
     estimate,
     expected_best,
-    first_reaching,
     from_zero,
     holm,
     paired,
@@ -148,7 +148,6 @@ __all__ = [
     "final_names",
     "final_table",
     "finals",
-    "first_reaching",
     "from_zero",
     "gradients",
     "gradients_spent",
@@ -190,5 +189,6 @@ __all__ = [
     "timed_otherwise",
     "trials",
     "truncation_finding",
+    "until_level",
     "within",
 ]
