@@ -133,8 +133,10 @@ class Accuracy:
                 for (sign, _), run in zip(self.terms, runs, strict=True)
             )
             return Measured(value, False, _lost(runs))
-        best = repeats.difference(evidence, self.terms)
-        notes = [_lost(runs), _seeds(best.seeds)]
+        best, lost = repeats.difference(evidence, self.terms), repeats.lost(evidence, self.names())
+        if best is None:
+            return Measured(None, note=lost, comparable=False)
+        notes = [lost, _seeds(best.seeds)]
         if best.half is not None:
             # The best of many epochs lifts a restless curve more than a steady one.
             at_last = repeats.difference(evidence, self.terms, last_accuracy)
@@ -304,9 +306,15 @@ class Swing:
         if not _all_final(runs):
             return Measured(rises[0] - rises[1], False)
         terms = (1, self.rough), (-1, self.smooth)
-        found = repeats.difference(evidence, terms, _log_climb)
+        found, lost = (
+            repeats.difference(evidence, terms, _log_climb),
+            repeats.lost(evidence, self.names()),
+        )
+        if found is None:
+            return Measured(None, note=lost, comparable=False)
         apart = found.half is None or abs(found.value) > found.half
-        note = "" if found.half is None else _seeds(found.seeds)
+        notes = [lost, "" if found.half is None else _seeds(found.seeds)]
+        note = "; ".join(filter(None, notes))
         return Measured(found.value, note=note, apart=apart, half=found.half)
 
     def show(self, value: float, half: float | None = None) -> str:

@@ -14,6 +14,7 @@ from fwrnn_core.claims.rules import Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
+from fwrnn_core.fairness import repeated_runs
 from fwrnn_core.reports import first_reaching, label, published
 from fwrnn_core.training import Record
 
@@ -180,10 +181,10 @@ class Overtakes:
         return f"in fewer than {epochs} epochs to {100 * level:.2f} %"
 
     def judge(self, evidence: Evidence) -> Finding:
-        ours, theirs = (repeats.by_seed(evidence, n) for n in self.names())
-        seeds = sorted(set(ours) & set(theirs))
+        ours, theirs = (repeated_runs(evidence, n) for n in self.names())
+        seeds, lost = sorted(set(ours) & set(theirs)), repeats.lost(evidence, self.names())
         if not seeds:
-            return pending(evidence, self.names())
+            return pending(evidence, self.names(), lost)
         level, limit = literature()
         quoted, adams = ([_epoch(runs[s], level) for s in seeds] for runs in (ours, theirs))
         counts = [
@@ -195,6 +196,7 @@ class Overtakes:
             f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
             f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )
+        text = "; ".join(filter(None, (text, lost)))
         none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
         return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])
 

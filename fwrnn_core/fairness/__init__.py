@@ -57,6 +57,7 @@ from fwrnn_core.fairness.networks import (
 )
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
+    diverged_runs,
     draw_repeats,
     printed_lead,
     published_finding,
@@ -67,6 +68,7 @@ from fwrnn_core.fairness.repeats import (
     repeated,
     repeated_lead,
     repeated_leads,
+    repeated_runs,
     repeated_words,
     sides,
 )
@@ -132,6 +134,7 @@ __all__ = [
     "compared",
     "comparisons",
     "cost_table",
+    "diverged_runs",
     "draw_budgets",
     "draw_differences",
     "draw_repeats",
@@ -177,6 +180,7 @@ __all__ = [
     "repeated",
     "repeated_lead",
     "repeated_leads",
+    "repeated_runs",
     "repeated_words",
     "search_coverage",
     "search_limits",
