@@ -8,10 +8,11 @@ import re
 import pytest
 import yaml
 
-from fwrnn_core import claims, paths
+from fwrnn_core import claims, fairness, paths
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.claims import Verdict, comparisons, fair, rules
 from fwrnn_core.claims import repeats as by_seeds
+from fwrnn_core.claims.curve_rules import Overtakes
 from fwrnn_core.data.catalog import NOISE_STD
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
@@ -401,6 +402,32 @@ def test_a_row_with_one_seed_is_judged_by_the_spread_of_the_rows_that_were_repea
     seeds("fw-k5", [93])
     (paths.records() / "har2/seeds/fw-k5/seed-43.json").unlink()
     assert by_seeds.deviation(Evidence(), "noisy-har2")[1] == 0
+
+
+def test_a_seed_that_diverged_is_left_out_and_named():
+    """Its best accuracy is that of a part of the run."""
+    seeds("adam", [88, 88, 88, 88])
+    seeds("fw-k5", [94, 94, 94, 94])
+    last = repeats("har2/published/fw-k5")[3]
+    put(RUNS[last], {"test_accuracy": [0.99], "train_loss": [1.0]}, status="diverged")
+    said = "fw-k5 diverged with 1 of 5 seeds"
+    found = claims.examine("har2-adam").published
+    assert found.verdict is Verdict.HOLDS
+    assert found.text.startswith(f"+6.00 ± 0.00 points ({said}; 3 seeds")
+    evidence = Evidence()
+    assert list(fairness.repeated(evidence, "har2", "fw-k5").values()) == [94, 94, 94]
+    assert "| 3 of 5, 1 diverged |" in fairness.repeat_table(evidence, "har2")
+    sooner = Overtakes("har2/published/fw-k5", "har2/published/adam").judge(evidence)
+    assert sooner.text.endswith(f"; {said}")
+
+
+def test_a_row_that_diverged_with_its_only_seed_cannot_be_compared():
+    seeds("fw-tbptt", [94])
+    put(RUNS["har2/published/adam-tbptt"], {"test_accuracy": [0.9]}, status="diverged")
+    gain = comparisons.gain("har2/published/fw-tbptt", "har2/published/adam-tbptt")
+    measured = gain.measure(Evidence())
+    assert (measured.value, measured.comparable) == (None, False)
+    assert measured.note == "adam-tbptt diverged"
 
 
 def test_what_the_spread_covers_neither_makes_nor_breaks_a_claim():

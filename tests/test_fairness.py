@@ -78,9 +78,10 @@ def test_the_expected_best_is_the_mean_over_all_subsets(scores):
 
 def test_the_cost_is_read_where_the_level_is_first_reached():
     record = put(RunConfig("r", epochs=3), {"test_accuracy": [0.5, 0.91, 0.95]}, seconds=4.0)
-    assert fairness.first_reaching(record) == 200
-    assert fairness.first_reaching(record, x="seconds") == 8
-    assert fairness.first_reaching(record, level=0.99) == math.inf
+    assert fairness.until_level(record) == 200
+    assert fairness.until_level(record, "seconds") == 8
+    never = put(RunConfig("n", epochs=2), {"test_accuracy": [0.5, 0.89]})
+    assert fairness.until_level(never) == math.inf
 
 
 def finish_search(task: str, method: str, best: int = 5, falling: int = 0) -> None:
@@ -257,7 +258,7 @@ def test_final_runs_of_another_selection_do_not_count():
 
 def test_the_level_itself_is_good_enough():
     record = put(RunConfig("r", epochs=2), {"test_accuracy": [0.9, 0.95]})
-    assert fairness.first_reaching(record, level=0.9) == 100
+    assert fairness.until_level(record) == 100
 
 
 def test_a_run_that_goes_on_counts_neither_as_diverged_nor_as_done():
@@ -358,7 +359,7 @@ def test_seconds_of_another_version_are_not_compared():
 def test_one_good_epoch_is_no_arrival():
     spike = put(RunConfig("s", epochs=8), {"test_accuracy": [0.8, 0.8, 0.95, *[0.8] * 5]})
     steady = put(RunConfig("t", epochs=8), {"test_accuracy": [0.8, *[0.91] * 7]})
-    assert fairness.first_reaching(spike, x="epoch") == 3
+    assert fairness.until_level(spike, "epoch") == 3
     assert fairness.arrival(spike, 0.9) == math.inf
     assert fairness.arrival(steady, 0.9) == 6, "five epochs of 0.91 end with the sixth"
     assert fairness.arrival(steady, 0.88) == 5

@@ -114,3 +114,18 @@ def test_the_same_figure_is_the_same_file(tmp_path) -> None:  # type: ignore[no-
         fig.savefig(tmp_path / name, metadata={"Date": None})
         files.append((tmp_path / name).read_bytes())
     assert files[0] == files[1]
+
+
+def test_a_band_is_drawn_where_the_limits_lie_apart() -> None:
+    _, ax = figures.panel()
+    look = figures.LOOKS[1]
+    figures.band(ax, range(16), figures.spread(np.ones((1, 16)), "range"), look, "one run")
+    figures.band(ax, range(16), figures.spread(np.ones((1, 16))), look, "no interval")
+    assert not ax.collections
+    runs = figures.spread([np.zeros(16), np.ones(16)], "range")
+    figures.band(ax, range(16), runs, look, "two", alpha=0.1, linewidth=1.4)
+    (band,), line = ax.collections, ax.get_lines()[-1]
+    assert band.get_alpha() == 0.1
+    assert (line.get_label(), line.get_color()) == ("two", look.color)
+    assert (line.get_markevery(), line.get_linewidth()) == (2, 1.4)
+    assert line.get_ydata() == pytest.approx(0.5)

@@ -169,7 +169,7 @@ def test_versions_agree() -> None:
 
 #: Bottom to top. A module imports its own part and those of lines above, never a neighbour's.
 LAYERS = (
-    *("errors", "locks memory paths signals"),
+    *("errors", "locks memory paths signals wording"),
     *("data", "models", "optim", "training", "experiments"),
     *("theory figures explorer", "evidence", "reports", "fairness", "ablation claims"),
     *("batch", "book", "cli", "__main__"),

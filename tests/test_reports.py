@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -212,6 +214,8 @@ def test_a_level_is_reached_at_the_first_epoch_that_has_it():
     assert reports.reaches(run, "test_accuracy", 0.55, "updates") == 20
     assert reports.reaches(run, "validation_loss", 0.5, "updates") == 10
     assert reports.reaches(run, "test_accuracy", 0.8, "updates") is None
+    assert reports.first_reaching(run, "test_accuracy", 0.6, "updates") == 20, "the level itself"
+    assert reports.first_reaching(run, "test_accuracy", 0.8, "updates") == math.inf
 
 
 def test_an_unknown_x_axis_names_the_nearest():

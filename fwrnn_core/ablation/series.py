@@ -218,20 +218,11 @@ class Series:
             runs = [r for r in self.records(setting).values() if r.status == "complete"]
             if not runs:
                 continue
-            look = looks[self.label(setting)]
+            name = self.label(setting)
             drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
             at = np.mean([r.curve(x) for r in runs], axis=0)
             every += runs
-            ax.plot(
-                at,
-                drawn.centre,
-                label=self.label(setting),
-                color=look.color,
-                linestyle=look.linestyle,
-                marker=look.marker,
-                markevery=max(1, len(at) // 8),
-            )
-            ax.fill_between(at, drawn.low, drawn.high, color=look.color, alpha=0.18, lw=0)
+            figures.band(ax, at, drawn, looks[name], name)
         if not ax.get_lines():
             note(ax, "no complete run yet")
         elif ends:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from fwrnn_core import paths
 from fwrnn_core.batch.catalog import book_notebooks
 from fwrnn_core.batch.plan import executed
 from fwrnn_core.batch.stamp import libraries, read
@@ -131,8 +130,9 @@ def with_new_records(
 
     A record that changed or is gone makes them stale by itself, as any dependency does.
     """
-    bench = paths.records() / "bench"
-    there = {str(path) for path in paths.records().rglob("*.json") if bench not in path.parents}
+    from fwrnn_core.training import records
+
+    there = {str(records.path_of(name)) for name in records.names()}
     shown = {page: there & set(files) for page, files in env.dependencies.items()}
     return [page for page, files in shown.items() if files and files != there]
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import first_reaching, signed
+from fwrnn_core.fairness import signed
 from fwrnn_core.reports import (
-    LABELS,
+    first_reaching,
     last_accuracy,
     published,
     same_machine,
@@ -26,6 +26,7 @@ from fwrnn_core.reports import (
     short,
 )
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ def labels(comparisons: Sequence[Comparison]) -> list[str]:
     """
     runs = [c.names() for c in comparisons]
     data = [next((_DATA[p] for p in of[0].split("/") if p in _DATA), "") for of in runs]
-    methods = ([name.rpartition("/")[2] for name in side] for side in zip(*runs, strict=True))
-    sides = [data, *([short(LABELS.get(m, m)) for m in side] for side in methods)]
+    sides = [data, *([short(label(n)) for n in side] for side in zip(*runs, strict=True))]
     told = [side for side in sides if len(set(side)) > 1]
     return [", ".join(filter(None, parts)) for parts in zip(*told, strict=True)] or [""] * len(runs)
 
@@ -133,8 +133,10 @@ class Accuracy:
                 for (sign, _), run in zip(self.terms, runs, strict=True)
             )
             return Measured(value, False, _lost(runs))
-        best = repeats.difference(evidence, self.terms)
-        notes = [_lost(runs), _seeds(best.seeds)]
+        best, lost = repeats.difference(evidence, self.terms), repeats.lost(evidence, self.names())
+        if best is None:
+            return Measured(None, note=lost, comparable=False)
+        notes = [lost, _seeds(best.seeds)]
         if best.half is not None:
             # The best of many epochs lifts a restless curve more than a steady one.
             at_last = repeats.difference(evidence, self.terms, last_accuracy)
@@ -264,20 +266,15 @@ class Earlier:
             return Measured(None)
         if self.accuracy:
             level = min(float(np.nanmax(r.curve("test_accuracy"))) for r in runs)
-            spent = [first_reaching(r, level, self.x) for r in runs]
+            spent = [first_reaching(r, "test_accuracy", level, self.x) for r in runs]
         else:
             level = max(float(np.nanmin(r.curve("train_loss"))) for r in runs)
-            spent = [_first_below(r, level, self.x) for r in runs]
+            spent = [first_reaching(r, "train_loss", level, self.x) for r in runs]
         return Measured(1 - spent[0] / spent[1], _all_final(runs), _lost(runs))
 
     def show(self, value: float, half: float | None = None) -> str:
         unit = {"epoch": "epochs", "updates": "updates"}.get(self.x, "gradients")
         return f"{1 - value:.2f} × the {unit}"
-
-
-def _first_below(record: Record, level: float, x: str) -> float:
-    there = np.flatnonzero(record.curve("train_loss") <= level)
-    return float(record.curve(x)[there[0]]) if there.size else math.inf
 
 
 def _log_climb(record: Record, until: int | None = None) -> float:
@@ -309,9 +306,15 @@ class Swing:
         if not _all_final(runs):
             return Measured(rises[0] - rises[1], False)
         terms = (1, self.rough), (-1, self.smooth)
-        found = repeats.difference(evidence, terms, _log_climb)
+        found, lost = (
+            repeats.difference(evidence, terms, _log_climb),
+            repeats.lost(evidence, self.names()),
+        )
+        if found is None:
+            return Measured(None, note=lost, comparable=False)
         apart = found.half is None or abs(found.value) > found.half
-        note = "" if found.half is None else _seeds(found.seeds)
+        notes = [lost, "" if found.half is None else _seeds(found.seeds)]
+        note = "; ".join(filter(None, notes))
         return Measured(found.value, note=note, apart=apart, half=found.half)
 
     def show(self, value: float, half: float | None = None) -> str:

@@ -14,15 +14,14 @@ from fwrnn_core.claims.rules import Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
-from fwrnn_core.fairness import first_reaching
-from fwrnn_core.reports import LABELS, published
+from fwrnn_core.fairness import repeated_runs
+from fwrnn_core.reports import first_reaching, label, published
 from fwrnn_core.training import Record
 
 
 def learned(record: Record) -> float:
     """Gradients until an epoch's mean training loss shows that the Adding task was learned; inf."""
-    there = np.flatnonzero(record.curve("train_loss") < LEARNED)
-    return float(record.curve("gradient_evaluations")[there[0]]) if there.size else float("inf")
+    return first_reaching(record, "train_loss", LEARNED)
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ class Learns:
 
 
 def _after(gradients: float, record: Record) -> str:
-    slug = record.name.rpartition("/")[2]
-    method = LABELS.get(slug, slug).removeprefix("Frank-Wolfe, ")
+    method = label(record).removeprefix("Frank-Wolfe, ")
     if np.isfinite(gradients):
         return f"{gradients / 1000:,.0f} k gradients ({method})"
     return f"never ({method}, error {record.curve('train_loss')[-1]:.3f})"
@@ -183,14 +181,12 @@ class Overtakes:
         return f"in fewer than {epochs} epochs to {100 * level:.2f} %"
 
     def judge(self, evidence: Evidence) -> Finding:
-        ours, theirs = (repeats.by_seed(evidence, n) for n in self.names())
-        seeds = sorted(set(ours) & set(theirs))
+        ours, theirs = (repeated_runs(evidence, n) for n in self.names())
+        seeds, lost = sorted(set(ours) & set(theirs)), repeats.lost(evidence, self.names())
         if not seeds:
-            return pending(evidence, self.names())
+            return pending(evidence, self.names(), lost)
         level, limit = literature()
-        quoted, adams = (
-            [first_reaching(runs[s], level, "epoch") for s in seeds] for runs in (ours, theirs)
-        )
+        quoted, adams = ([_epoch(runs[s], level) for s in seeds] for runs in (ours, theirs))
         counts = [
             sum(epoch < limit for epoch in quoted),
             sum(_sooner(ours[s], theirs[s]) for s in seeds),
@@ -200,6 +196,7 @@ class Overtakes:
             f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
             f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )
+        text = "; ".join(filter(None, (text, lost)))
         none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
         return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])
 
@@ -207,7 +204,11 @@ class Overtakes:
 def _sooner(ours: Record, baseline: Record) -> bool:
     """Whether a run reaches the best test accuracy of another in fewer epochs than that took."""
     best = float(np.nanmax(baseline.curve("test_accuracy")))
-    return first_reaching(ours, best, "epoch") < first_reaching(baseline, best, "epoch")
+    return _epoch(ours, best) < _epoch(baseline, best)
+
+
+def _epoch(record: Record, level: float) -> float:
+    return first_reaching(record, "test_accuracy", level, "epoch")
 
 
 def _when(epochs: Sequence[float]) -> str:

@@ -15,7 +15,7 @@ from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
 from fwrnn_core.experiments.fair import TRIALS, search
-from fwrnn_core.fairness import Paired, first_reaching, from_zero
+from fwrnn_core.fairness import Paired, from_zero, until_level
 from fwrnn_core.reports import listed
 from fwrnn_core.training import Record
 
@@ -182,8 +182,7 @@ class Cost:
     def judge(self, evidence: Evidence) -> Finding:
         runs = [fairness.finals(evidence, self.task, m) for m in (self.ours, self.baseline)]
         ours, baseline = (
-            {seed: first_reaching(record, x=self.x) for seed, record in found.items()}
-            for found in runs
+            {seed: until_level(record, self.x) for seed, record in found.items()} for found in runs
         )
         text, verdict = first_in(ours, baseline, self.tie)
         text = "; ".join(filter(None, (text, self.unequal(*runs))))
@@ -268,11 +267,7 @@ class TunedAdding:
     )
 
     def names(self) -> tuple[str, ...]:
-        return tuple(self._name(m, s) for m in tuned.METHODS for s in tuned.SEEDS)
-
-    @staticmethod
-    def _name(method: str, seed: int) -> str:
-        return f"adding/tuned/final/{method}/seed-{seed}"
+        return tuple(n for m in tuned.METHODS for n in tuned.final_names(m).values())
 
     def printed(self) -> str:
         return ""
@@ -280,7 +275,7 @@ class TunedAdding:
     def judge(self, evidence: Evidence) -> Finding:
         found: dict[str, list[bool]] = {}
         for method in tuned.METHODS:
-            runs = [evidence.record(self._name(method, s)) for s in tuned.SEEDS]
+            runs = [evidence.record(name) for name in tuned.final_names(method).values()]
             there = [r for r in runs if r is not None and r.status != "partial"]
             if there:
                 found[method] = [math.isfinite(learned(r)) for r in there]

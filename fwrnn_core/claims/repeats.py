@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import published
-from fwrnn_core.fairness import ENOUGH, from_zero, signed
+from fwrnn_core.fairness import ENOUGH, diverged_runs, from_zero, repeated_runs, signed
 from fwrnn_core.reports import best_accuracy
 from fwrnn_core.training import Record
 
@@ -31,20 +31,32 @@ class Difference(NamedTuple):
         return f"{signed(self.value)}{width}"
 
 
-def by_seed(evidence: Evidence, name: str) -> dict[int, Record]:
-    """The finished runs of a published setting, by seed."""
-    runs = (evidence.record(n) for n in published.repeats(name))
-    return {r.config.seed: r for r in runs if r is not None and r.epochs and r.status != "partial"}
+def lost(evidence: Evidence, names: Iterable[str]) -> str:
+    """Which published settings diverged, with how many of their seeds; empty where none did.
+
+    Diverged runs are in no :func:`difference`: wherever one is shown, this stands beside it.
+    """
+    said = []
+    for name in names:
+        count, seeds = diverged_runs(evidence, name), len(published.repeats(name))
+        if count:
+            what = f"{name.rpartition('/')[2]} diverged"
+            said.append(f"{what} with {count} of {seeds} seeds" if seeds > 1 else what)
+    return ", ".join(said)
 
 
-def difference(evidence: Evidence, terms: Terms, what: Reading = best_accuracy) -> Difference:
-    """The terms added up over the seeds that all of them have, which must be one at least.
+def difference(
+    evidence: Evidence, terms: Terms, what: Reading = best_accuracy
+) -> Difference | None:
+    """The terms added up over the seeds with which all of them are complete; None without such.
 
     The interval is that of the paired t-test from three seeds on. With fewer it rests on the
     deviation of a single run, pooled over the repeated rows of the same table.
     """
-    runs = [by_seed(evidence, name) for _, name in terms]
+    runs = [repeated_runs(evidence, name) for _, name in terms]
     seeds = sorted(set.intersection(*map(set, runs)))
+    if not seeds:
+        return None
     sums = [sum(s * what(of[n]) for (s, _), of in zip(terms, runs, strict=True)) for n in seeds]
     if len(seeds) >= ENOUGH:
         test = from_zero(sums)
@@ -69,7 +81,7 @@ def deviation(evidence: Evidence, task: str, what: Reading = best_accuracy) -> t
     and its degrees of freedom; (nan, 0) where no row was repeated."""
     squares, freedom = 0.0, 0
     for row in published.REPEATED:
-        values = [what(r) for r in by_seed(evidence, f"{task}/published/{row}").values()]
+        values = [what(r) for r in repeated_runs(evidence, f"{task}/published/{row}").values()]
         if len(values) > 1:
             squares += float(np.var(values, ddof=1)) * (len(values) - 1)
             freedom += len(values) - 1

@@ -58,17 +58,15 @@ def planned() -> list[str]:
     True
     """
     names = dict.fromkeys(catalogue())
-    for task, seeds in fair.SEEDS.items():
-        settled = {m for m in fair.METHODS if f"fair/{task}/final/{m}/seed-1" in names}
+    for task in fair.SEEDS:
+        settled = {m for m in fair.METHODS if fair.names(task, m, "final")[1] in names}
         for method in fair.METHODS:
             # The equal runs of a search that is complete are in the catalogue, if there are any.
-            stages = ("final",) if {method, fair.BASELINE} <= settled else ("final", "equal")
-            for stage in stages:
-                names |= {
-                    f"fair/{task}/{stage}/{method}/seed-{s}": None for s in range(1, seeds + 1)
-                }
+            names |= dict.fromkeys(fair.names(task, method, "final").values())
+            if not {method, fair.BASELINE} <= settled:
+                names |= dict.fromkeys(fair.names(task, method, "equal").values())
     for method in tuned.METHODS:
-        names |= {f"adding/tuned/final/{method}/seed-{s}": None for s in tuned.SEEDS}
+        names |= dict.fromkeys(tuned.final_names(method).values())
     return list(names)
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -88,10 +88,22 @@ def runs() -> Iterator[RunConfig]:
     for of in finals.values():
         for own in of.values():
             yield from own
-    for of in finals.values():
-        for own in of.values():
+    for task, of in finals.items():
+        for method, own in of.items():
+            longer = _lengthened(own, of[BASELINE], names(task, method, "equal"))
             # With a pass of as many gradients as the baseline's, these are the final runs again.
-            yield from (c for c in _lengthened(own, of[BASELINE]) if c.epochs != FINAL_EPOCHS)
+            yield from (c for c in longer if c.epochs != FINAL_EPOCHS)
+
+
+def names(task: str, method: str, stage: Literal["final", "equal"]) -> dict[int, str]:
+    """What the final runs of a method are called, by seed, of equal passes ("final") or of equal
+    gradients ("equal"); also before its search has settled what they are.
+
+    >>> names("har2", "adam", "final")[1]
+    'fair/har2/final/adam/seed-1'
+    """
+    seeds = range(1, SEEDS[task] + 1)
+    return {seed: f"fair/{task}/{stage}/{method}/seed-{seed}" for seed in seeds}
 
 
 def search(task: str, method: str) -> list[RunConfig]:
@@ -151,12 +163,12 @@ def final(task: str, method: str) -> list[RunConfig]:
     return [
         dataclasses.replace(
             choice,
-            name=f"fair/{task}/final/{method}/seed-{seed}",
+            name=name,
             epochs=FINAL_EPOCHS,
             lr_step=FINAL_EPOCHS // 2,
             seed=seed,
         )
-        for seed in range(1, SEEDS[task] + 1)
+        for seed, name in names(task, method, "final").items()
     ]
 
 
@@ -167,11 +179,15 @@ def equal(task: str, method: str) -> list[RunConfig]:
     A gradient is that of one minibatch, with TBPTT of one chunk of it. Passes are whole: there are
     enough of them, and not one more. Where :func:`final` has as many, its runs are these.
     """
-    return _lengthened(final(task, method), final(task, BASELINE))
+    called = names(task, method, "equal")
+    return _lengthened(final(task, method), final(task, BASELINE), called)
 
 
-def _lengthened(runs: Sequence[RunConfig], base: Sequence[RunConfig]) -> list[RunConfig]:
-    """Runs of equal passes with as many passes as it takes for the gradients of ``base``."""
+def _lengthened(
+    runs: Sequence[RunConfig], base: Sequence[RunConfig], called: Mapping[int, str]
+) -> list[RunConfig]:
+    """Runs of equal passes with as many passes as it takes for the gradients of ``base``, named by
+    seed unless they have as many already."""
     if not runs or not base:
         return []
     epochs = math.ceil(FINAL_EPOCHS * _gradients_per_pass(base[0]) / _gradients_per_pass(runs[0]))
@@ -180,7 +196,7 @@ def _lengthened(runs: Sequence[RunConfig], base: Sequence[RunConfig]) -> list[Ru
     return [
         dataclasses.replace(
             run,
-            name=run.name.replace("/final/", "/equal/"),
+            name=called[run.seed],
             epochs=epochs,
             lr_step=max(1, epochs // 2),
         )

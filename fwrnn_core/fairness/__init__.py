@@ -22,6 +22,7 @@ from fwrnn_core.fairness.cost import (
     arrival_words,
     cost_table,
     timed_otherwise,
+    until_level,
 )
 from fwrnn_core.fairness.equal import (
     equal_coverage,
@@ -56,6 +57,7 @@ from fwrnn_core.fairness.networks import (
 )
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
+    diverged_runs,
     draw_repeats,
     printed_lead,
     published_finding,
@@ -66,6 +68,7 @@ from fwrnn_core.fairness.repeats import (
     repeated,
     repeated_lead,
     repeated_leads,
+    repeated_runs,
     repeated_words,
     sides,
 )
@@ -76,7 +79,6 @@ from fwrnn_core.fairness.search import (
     draw_search,
     draws_table,
     empty,
-    label,
     outcome_table,
     search_coverage,
     trials,
@@ -88,7 +90,6 @@ from fwrnn_core.fairness.statistics import (
     adjusted_p,
     estimate,
     expected_best,
-    first_reaching,
     from_zero,
     holm,
     paired,
@@ -105,6 +106,7 @@ from fwrnn_core.fairness.words import (
     tanh,
     truncation_finding,
 )
+from fwrnn_core.wording import label
 
 __all__ = [
     "BASELINE",
@@ -132,6 +134,7 @@ __all__ = [
     "compared",
     "comparisons",
     "cost_table",
+    "diverged_runs",
     "draw_budgets",
     "draw_differences",
     "draw_repeats",
@@ -148,7 +151,6 @@ __all__ = [
     "final_names",
     "final_table",
     "finals",
-    "first_reaching",
     "from_zero",
     "gradients",
     "gradients_spent",
@@ -178,6 +180,7 @@ __all__ = [
     "repeated",
     "repeated_lead",
     "repeated_leads",
+    "repeated_runs",
     "repeated_words",
     "search_coverage",
     "search_limits",
@@ -190,5 +193,6 @@ __all__ = [
     "timed_otherwise",
     "trials",
     "truncation_finding",
+    "until_level",
     "within",
 ]

@@ -18,11 +18,12 @@ from fwrnn_core import figures
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
-from fwrnn_core.fairness.search import TASKS, label
+from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import Paired, estimate, paired
 from fwrnn_core.fairness.words import who_differs
 from fwrnn_core.reports import axis_label, listed, markdown_table, short
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,20 +183,9 @@ def draw_budgets(
         read = figures.spread([chosen_so_far(r) for r in records], "range")
         # An epoch has a few gradients more or less, with the windows of the subjects held out.
         places = np.mean([r.curve(x) for r in records], axis=0)
-        ax.plot(
-            places,
-            read.centre,
-            label=short(label(method)),
-            color=look.color,
-            linestyle=look.linestyle,
-            marker=look.marker,
-            markevery=(0, max(1, len(places) // 6)),
-            markersize=4,
-            linewidth=1.4,
-        )
-        if len(records) > 1:
-            # Fainter than elsewhere: most of the bands lie over one another.
-            ax.fill_between(places, read.low, read.high, color=look.color, alpha=0.1, linewidth=0)
+        thin = {"markevery": max(1, len(places) // 6), "markersize": 4, "linewidth": 1.4}
+        # Fainter than elsewhere: most of the bands lie over one another.
+        figures.band(ax, places, read, look, short(label(method)), alpha=0.1, **thin)
     if x == "gradient_evaluations":
         ax.set_xscale("log")
         for level in budgets(evidence, task):

@@ -10,13 +10,18 @@ import numpy as np
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, LEVEL, accuracies, finals
-from fwrnn_core.fairness.search import TASKS, label
-from fwrnn_core.fairness.statistics import first_reaching
-from fwrnn_core.reports import markdown_table, timed_alike
+from fwrnn_core.fairness.search import TASKS
+from fwrnn_core.reports import first_reaching, markdown_table, timed_alike
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 ARRIVALS = (0.85, 0.88, 0.90)
 WINDOW = 5  # epochs in the running mean that a single good epoch does not lift
+
+
+def until_level(record: Record, x: str = "gradient_evaluations") -> float:
+    """What a run took on ``x`` to reach :data:`LEVEL`; inf if it never did."""
+    return first_reaching(record, "test_accuracy", LEVEL, x)
 
 
 def cost_table(evidence: Evidence, task: str) -> str:
@@ -33,7 +38,7 @@ def cost_table(evidence: Evidence, task: str) -> str:
         records = list(finals(evidence, task, method).values())
         if not records:
             continue
-        reached = sum(math.isfinite(first_reaching(r)) for r in records)
+        reached = sum(math.isfinite(until_level(r)) for r in records)
         costs = [_median(records, x) for x in ("epoch", "gradient_evaluations", "seconds")]
         if method in other and reached:
             costs[2] = "–"
@@ -50,10 +55,10 @@ def timed_otherwise(evidence: Evidence, task: str) -> list[str]:
 
 def _median(records: Sequence[Record], x: str) -> str:
     """Median over the seeds, those that never get there counting as infinite."""
-    median = float(np.median([first_reaching(r, x=x) for r in records]))
+    median = float(np.median([until_level(r, x) for r in records]))
     if math.isfinite(median):
         return f"{median:,.0f}"
-    some = any(math.isfinite(first_reaching(r)) for r in records)
+    some = any(math.isfinite(until_level(r)) for r in records)
     return "not by most" if some else "never"
 
 
@@ -95,7 +100,7 @@ def arrival_words(evidence: Evidence, task: str) -> str:
     means = [float(np.mean(list(values.values()))) for values in reached if values]
     if BASELINE not in runs or not means:
         return ""
-    once = sum(math.isfinite(first_reaching(r)) for r in everyone)
+    once = sum(math.isfinite(until_level(r)) for r in everyone)
     stay = sum(math.isfinite(arrival(r, LEVEL)) for r in everyone)
     level = f"{100 * LEVEL:.0f} %"
     text = (

@@ -17,10 +17,11 @@ from fwrnn_core.fairness.final import (
     finals,
     p_value,
 )
-from fwrnn_core.fairness.search import TASKS, label
+from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.fairness.words import FEWEST, in_words, named, who_differs
 from fwrnn_core.reports import listed, markdown_table
+from fwrnn_core.wording import label
 
 
 def equal_coverage(evidence: Evidence, task: str) -> Coverage:

@@ -10,10 +10,11 @@ from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.fair import BASELINE
 from fwrnn_core.fairness.repeats import draw_row, finish_rows
-from fwrnn_core.fairness.search import TASKS, label, search_coverage
+from fwrnn_core.fairness.search import TASKS, search_coverage
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.reports import markdown_table
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,15 +26,14 @@ Names = Callable[[str, str], dict[int, str]]
 
 def final_names(task: str, method: str) -> dict[int, str]:
     """Planned runs of equal passes, by seed."""
-    seeds = range(1, fair.SEEDS[task] + 1)
-    return {seed: f"fair/{task}/final/{method}/seed-{seed}" for seed in seeds}
+    return fair.names(task, method, "final")
 
 
 def equal_names(task: str, method: str) -> dict[int, str]:
     """Planned runs of equal gradients, by seed; those of equal passes where both are the same."""
     if runs := fair.equal(task, method):
         return {run.seed: run.name for run in runs}
-    return {s: name.replace("/final/", "/equal/") for s, name in final_names(task, method).items()}
+    return fair.names(task, method, "equal")
 
 
 def finals(

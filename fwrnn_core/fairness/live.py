@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fwrnn_core.experiments import fair
-from fwrnn_core.fairness.search import label
 from fwrnn_core.reports import adjusted, live, markdown_table
 from fwrnn_core.training import RunConfig
+from fwrnn_core.wording import label
 
 
 def live_search(

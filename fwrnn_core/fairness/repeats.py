@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments.published import REPEATED, repeats
-from fwrnn_core.fairness.search import TASKS, empty, label
+from fwrnn_core.fairness.search import TASKS, empty
 from fwrnn_core.fairness.statistics import Paired, estimate, from_zero, paired, signed
 from fwrnn_core.reports import (
     best_accuracy,
@@ -26,6 +26,7 @@ from fwrnn_core.reports import (
     tail_accuracy,
 )
 from fwrnn_core.training import Record
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,13 +41,28 @@ READINGS: dict[str, tuple[str, Callable[[Record], float]]] = {
 }
 
 
+def repeated_runs(evidence: Evidence, name: str) -> dict[int, Record]:
+    """The complete runs of a published setting by seed, the published seed too.
+
+    A diverged run has no last epoch, and its best is of a part: it is left out of every number and
+    counted by :func:`diverged_runs`, so that what is shown can say so.
+    """
+    found = (evidence.complete(n) for n in repeats(name))
+    return {r.config.seed: r for r in found if r is not None}
+
+
+def diverged_runs(evidence: Evidence, name: str) -> int:
+    """How many runs of a published setting diverged, of all its seeds."""
+    return len(evidence.coverage(repeats(name)).names("diverged"))
+
+
 def repeated(evidence: Evidence, task: str, method: str, reading: str = "best") -> dict[int, float]:
     """Test accuracy in per cent by seed, the published seed too; complete runs only.
 
     ``reading`` is a key of :data:`READINGS`.
     """
-    found = [evidence.complete(name) for name in repeats(f"{task}/published/{method}")]
-    return {r.config.seed: READINGS[reading][1](r) for r in found if r is not None}
+    runs = repeated_runs(evidence, f"{task}/published/{method}")
+    return {seed: READINGS[reading][1](run) for seed, run in runs.items()}
 
 
 def repeated_lead(evidence: Evidence, task: str, method: str, reading: str = "best") -> Paired:
@@ -85,8 +101,10 @@ def repeat_table(evidence: Evidence, task: str) -> str:
     header = ["Method", "seeds", "best epoch (%)", "minus Adam", "last epoch (%)", "minus Adam"]
     rows = []
     for method in REPEATED:
-        seeds = repeated(evidence, task, method)
-        row = [label(method), f"{len(seeds)} of {len(repeats(f'{task}/published/{method}'))}"]
+        name = f"{task}/published/{method}"
+        lost = diverged_runs(evidence, name)
+        seeds = f"{len(repeated_runs(evidence, name))} of {len(repeats(name))}"
+        row = [label(method), seeds + (f", {lost} diverged" if lost else "")]
         for reading in ("best", "last"):
             values = list(repeated(evidence, task, method, reading).values())
             lead = repeated_lead(evidence, task, method, reading)

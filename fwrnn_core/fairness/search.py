@@ -11,18 +11,14 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
-from fwrnn_core.reports import LABELS, compact, is_ours, markdown_table
+from fwrnn_core.reports import compact, is_ours, markdown_table
 from fwrnn_core.training import RunConfig
+from fwrnn_core.wording import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TASKS = {"har2": "HAR-2", "noisy-har2": "Noisy-HAR-2"}
-
-
-def label(method: str) -> str:
-    """A method's name for readers."""
-    return LABELS.get(method, method)
 
 
 def empty(ax: Axes, place: float, *, horizontal: bool = False) -> None:

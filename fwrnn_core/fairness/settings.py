@@ -8,8 +8,9 @@ from typing import NamedTuple
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.published import TABLE3
-from fwrnn_core.fairness.search import TASKS, Trial, best_of, label, trials
+from fwrnn_core.fairness.search import TASKS, Trial, best_of, trials
 from fwrnn_core.reports import compact, is_ours, listed, markdown_table, published
+from fwrnn_core.wording import label
 
 
 class Sought(NamedTuple):

@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from fwrnn_core import figures
-from fwrnn_core.training import Record
 
 Key = TypeVar("Key")
 
@@ -128,20 +127,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def adjusted_p(tests: Mapping[Key, Paired]) -> dict[Key, float]:
     """The p value of each of a family of tests, adjusted for their number by :func:`holm`."""
     return dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
-
-
-def first_reaching(
-    record: Record,
-    level: float = 0.9,
-    x: str = "gradient_evaluations",
-    curve: str = "test_accuracy",
-) -> float:
-    """Value of ``x`` at the first epoch whose ``curve`` is at least ``level``; inf if none is.
-
-    Per-epoch curves only: the true crossing lies up to one epoch before.
-    """
-    there = np.flatnonzero(record.curve(curve) >= level)
-    return float(record.curve(x)[there[0]]) if there.size else math.inf
 
 
 def expected_best(scores: Sequence[float]) -> np.ndarray:

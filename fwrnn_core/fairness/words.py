@@ -15,9 +15,10 @@ from fwrnn_core.fairness.final import (
     final_coverage,
     gradients,
 )
-from fwrnn_core.fairness.search import TASKS, best_of, label, trials
+from fwrnn_core.fairness.search import TASKS, best_of, trials
 from fwrnn_core.fairness.statistics import Paired, adjusted_p, signed
 from fwrnn_core.reports import listed, short
+from fwrnn_core.wording import label
 
 PLAIN = ("fw-k1", "fw-k5", "fw-k10")  # the method alone, on the plain network
 CHUNKED = ("adam-tbptt", "fw-tbptt")

@@ -12,7 +12,7 @@ at their ends, where the eye is, rather than in a legend::
     fig  # shown because it is the last line of its cell
 """
 
-from fwrnn_core.figures.draw import angle_histogram, curves
+from fwrnn_core.figures.draw import angle_histogram, band, curves
 from fwrnn_core.figures.labels import label_ends, spread_out
 from fwrnn_core.figures.layout import panel, panels
 from fwrnn_core.figures.plane import ball, ball_outline, surface, walk
@@ -42,6 +42,7 @@ __all__ = [
     "angle_histogram",
     "ball",
     "ball_outline",
+    "band",
     "curves",
     "label_ends",
     "look",

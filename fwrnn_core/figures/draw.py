@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.figures.labels import label_ends
-from fwrnn_core.figures.style import FAINT, looks
+from fwrnn_core.figures.style import FAINT, Look, looks
 from fwrnn_core.figures.summary import Spread, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def band(
+    ax: Axes,
+    x: ArrayLike,
+    drawn: Spread,
+    look: Look,
+    label: str,
+    *,
+    alpha: float = 0.18,
+    **line: Any,
+) -> None:
+    """The centre of a spread over ``x`` as a line, and its limits, where they lie apart, as a band.
+
+    ``alpha`` is that of the band, ``line`` are further properties of the line; it has a marker at
+    about every eighth of its points unless they say ``markevery``.
+    """
+    line.setdefault("markevery", max(1, len(drawn.centre) // 8))
+    style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
+    ax.plot(x, drawn.centre, label=label, **style, **line)
+    if np.any(drawn.low < drawn.high):
+        ax.fill_between(x, drawn.low, drawn.high, color=look.color, alpha=alpha, linewidth=0)
 
 
 def curves(
@@ -37,17 +59,7 @@ def curves(
         if points.shape != one.centre.shape:
             raise ConfigError(f"{label!r} has {one.centre.size} points, x has {points.size}.")
         every = max(1, points.size // 8)
-        ax.plot(
-            points,
-            one.centre,
-            label=label,
-            color=style.color,
-            linestyle=style.linestyle,
-            marker=style.marker,
-            markevery=(every // 2, every),
-        )
-        if np.isfinite(one.low).any():
-            ax.fill_between(points, one.low, one.high, color=style.color, alpha=0.18, linewidth=0)
+        band(ax, points, one, style, label, markevery=(every // 2, every))
         drawn[label] = one
     if ends:
         label_ends(ax)

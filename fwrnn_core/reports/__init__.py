@@ -6,7 +6,6 @@ missing. Nothing here holds a number of its own.
 """
 
 from fwrnn_core.reports.names import (
-    LABELS,
     X_AXES,
     Y_AXES,
     compact,
@@ -33,6 +32,7 @@ from fwrnn_core.reports.runs import (
     Recorded,
     authors_axis,
     authors_epochs,
+    first_reaching,
     overall,
     progress,
     reaches,
@@ -53,6 +53,7 @@ from fwrnn_core.reports.tables import (
     tail_accuracy,
     times_beside_print,
 )
+from fwrnn_core.wording import LABELS
 
 __all__ = [
     "LABELS",
@@ -71,6 +72,7 @@ __all__ = [
     "draw_beside_print",
     "draw_groups",
     "draw_losses",
+    "first_reaching",
     "is_ours",
     "label",
     "last_accuracy",

@@ -8,31 +8,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from fwrnn_core import paths
+from fwrnn_core import paths, wording
 from fwrnn_core.training import Record, RunConfig
+from fwrnn_core.wording import power_of_ten
 
-# The last part of a run's name says the method; these are the names that a reader sees.
-LABELS = {
-    "sgd": "SGD with momentum",
-    "adam": "Adam",
-    "adam-clip": "Adam + clipping",
-    "adam-bn": "Adam + batch norm",
-    "adam-bn-clip": "Adam + clipping + batch norm",
-    "adam-tbptt": "Adam, TBPTT",
-    "lstm-adam": "LSTM, Adam",
-    "lstm-clip": "LSTM, Adam + clipping",
-    "fw-k1": "Frank-Wolfe, K = 1",
-    "fw-k5": "Frank-Wolfe, K = 5",
-    "fw-k10": "Frank-Wolfe, K = 10",
-    "fw-k30": "Frank-Wolfe, K = 30",
-    "fw-bn": "Frank-Wolfe + batch norm",
-    "fw-tbptt": "Frank-Wolfe, TBPTT",
-    "fw-k1-tbptt": "Frank-Wolfe, K = 1, TBPTT",
-    "fw-k5-tbptt": "Frank-Wolfe, K = 5, TBPTT",
-    "lstm-fw": "LSTM, Frank-Wolfe",
-    "indrnn-adam": "IndRNN, Adam",
-    "indrnn-fw": "IndRNN, Frank-Wolfe",
-}
 # What progress is measured in; the paper's figures mix the first three.
 X_AXES = {
     "epoch": "epochs",
@@ -64,7 +43,7 @@ def label(run: Record | RunConfig) -> str:
     >>> label(RunConfig("har2/published/fw-k5"))
     'Frank-Wolfe, K = 5'
     """
-    return LABELS.get(method(run), method(run))
+    return wording.label(run.name)
 
 
 def is_ours(slug: str) -> bool:
@@ -112,8 +91,8 @@ def compact(value: float) -> str:
     digits, power, exponent = f"{value:g}".partition("e")
     if not power:
         return digits
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
+    raised = power_of_ten(int(exponent))
+    return raised if digits == "1" else f"{digits}·{raised}"
 
 
 def x_label(x: str, records: Sequence[Record] = ()) -> str:

@@ -131,11 +131,7 @@ def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve:
         values = np.full((len(lines), len(at)), np.nan)
         for row, (_, line) in zip(values, lines, strict=True):
             row[: len(line)] = line
-        drawn = figures.spread(values, "range")
-        style = {"color": look.color, "linestyle": look.linestyle, "marker": look.marker}
-        ax.plot(at, drawn.centre, label=short(text), markevery=max(1, len(at) // 8), **style)
-        if len(lines) > 1:
-            ax.fill_between(at, drawn.low, drawn.high, color=look.color, alpha=0.18, linewidth=0)
+        figures.band(ax, at, figures.spread(values, "range"), look, short(text))
     every = [run for runs in groups.values() for run in runs]
     _axis(ax, every, x, Y_AXES[curve] if curve else "minibatch loss")
     figures.label_ends(ax)

@@ -156,13 +156,27 @@ def authors_axis(record: Record, updates: float) -> tuple[float, float]:
     return epochs, epochs * float(record.curve("updates")[-1]) / record.epochs
 
 
+def first_reaching(
+    record: Record, curve: str, level: float, x: str = "gradient_evaluations"
+) -> float:
+    """Value of ``x`` at the first epoch whose ``curve`` is at a level or beyond; inf if none is.
+
+    A loss gets there from above, an accuracy (as a fraction) from below; the level itself is good
+    enough for both, wherever levels are read. Per-epoch curves only: the true crossing lies up to
+    one epoch before.
+
+    >>> run = Record({"curves": {"epoch": [1, 2], "train_loss": [0.5, 0.2]}})
+    >>> [first_reaching(run, "train_loss", level, "epoch") for level in (0.2, 0.1)]
+    [2.0, inf]
+    """
+    values = record.curve(curve)
+    there = np.flatnonzero(values >= level if curve.endswith("accuracy") else values <= level)
+    return float(record.curve(x)[there[0]]) if there.size else math.inf
+
+
 def reaches(
     record: Record, curve: str, level: float, x: str = "gradient_evaluations"
 ) -> int | None:
-    """Where on ``x`` a per-epoch curve first gets to a level; None if it does not.
-
-    A loss gets there from above, an accuracy (as a fraction) from below.
-    """
-    values = record.curve(curve)
-    there = values >= level if curve.endswith("accuracy") else values <= level
-    return int(record.curve(x)[np.flatnonzero(there)[0]]) if there.any() else None
+    """:func:`first_reaching` as a whole number, None instead of inf."""
+    found = first_reaching(record, curve, level, x)
+    return int(found) if math.isfinite(found) else None

@@ -111,7 +111,7 @@ def audit(
     end = final.to(objective.origin)
     points = torch.stack([s.point.to(end) for s in path])
     pairs_found = [objective.value_and_grad(p) for p in points]
-    values = torch.tensor([v for v, _ in pairs_found], dtype=end.dtype)
+    values = torch.tensor([v for v, _ in pairs_found], dtype=end.dtype, device=end.device)
     gradients = torch.stack([g for _, g in pairs_found])
     end_value, end_gradient = objective.value_and_grad(end)
     residual = star_convexity_residual(points, values, gradients, end, end_value)
@@ -161,7 +161,11 @@ def audit(
         own = curvature[snapshot.radius].value
         row["inexactness"] = (
             inexactness(
-                gradients[i], snapshot.gradient, radius=snapshot.radius, curvature=own, gamma=1.0
+                gradients[i],
+                snapshot.gradient.to(end.device),
+                radius=snapshot.radius,
+                curvature=own,
+                gamma=1.0,
             )
             if own > 0
             else math.nan

@@ -111,7 +111,7 @@ def convergence_bound(
     >>> convergence_bound(1.0, torch.ones(3), torch.tensor([0.5, 0.25, 0.0]), 0.5)
     tensor([1.2500, 0.6562, 0.4375])
     """
-    c = torch.as_tensor(constant, dtype=steps.dtype)
+    c = torch.as_tensor(constant, dtype=steps.dtype, device=steps.device)
     if not bool((c > 0).all()):
         raise ConfigError(f"Theorem 2 needs a constant c > 0, not {float(c.min())!r}")
     if c.ndim and c.shape != steps.shape:
@@ -142,7 +142,7 @@ def measured_convergence(
     >>> both.left, both.right
     (tensor([1.0000, 0.2500]), tensor([2.5000, 1.3125]))
     """
-    eta = torch.ones(len(points), dtype=points.dtype) if steps is None else steps
+    eta = points.new_ones(len(points)) if steps is None else steps
     start = float((points[0] - minimiser).norm())
     right = convergence_bound(start, eta, displacements.norm(dim=-1), constant)
     return ConvergenceBound(torch.cummin(values - minimum, 0).values, right)

@@ -84,6 +84,7 @@ def lanczos(
     *,
     generator: torch.Generator | None = None,
     dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> Spectrum:
     """Extreme eigenvalues of a symmetric operator from its products with vectors (Lanczos 1950).
 
@@ -91,6 +92,8 @@ def lanczos(
     Stops early when the Krylov space is exhausted.
 
     :param operator: v [dim] → A v [dim]; ``steps``: products at most.
+    :param dtype, device: of the vectors v. The first is drawn on the CPU, so that it is the same on
+        every device.
 
     >>> A = torch.diag(torch.tensor([-2.0, 1.0, 5.0], dtype=torch.float64))
     >>> found = lanczos(lambda v: A @ v, 3)
@@ -100,7 +103,7 @@ def lanczos(
     if steps < 1 or dim < 1:
         raise ConfigError(f"lanczos needs dim >= 1 and steps >= 1, not {dim} and {steps}")
     source = generator or torch.Generator().manual_seed(0)
-    v = torch.randn(dim, generator=source, dtype=torch.float64).to(dtype)
+    v = torch.randn(dim, generator=source, dtype=torch.float64).to(device, dtype)
     basis = [v / v.norm()]
     diagonal: list[float] = []
     off: list[float] = []
@@ -144,6 +147,7 @@ def hessian_spectrum(
         steps,
         generator=generator,
         dtype=objective.origin.dtype,
+        device=objective.origin.device,
     )
 
 

@@ -76,8 +76,8 @@ def quadratic_curvature(hessian: Tensor, radius: float, norm: float = 2) -> floa
     if d > 20:
         raise ConfigError(f"enumerating 2^{d} vertices is too many; norm inf needs d <= 20")
     # v and −v give the same value, so the first sign is fixed.
-    codes = torch.arange(2 ** (d - 1))
-    signs = torch.ones(len(codes), d, dtype=torch.float64)
+    codes = torch.arange(2 ** (d - 1), device=h.device)
+    signs = h.new_ones(len(codes), d)
     for bit in range(d - 1):
         signs[:, bit + 1] = 1 - 2 * ((codes >> bit) & 1).double()
     return 4 * radius**2 * float(torch.einsum("ki,ij,kj->k", signs, h, signs).max())

@@ -104,7 +104,7 @@ def inner_loop(
         displacements=torch.stack(displacements),
         gradients=g,
         visited=at,
-        losses=torch.tensor(losses, dtype=omega.dtype),
+        losses=torch.tensor(losses, dtype=omega.dtype, device=omega.device),
         gaps=frank_wolfe_gap(at, g, radius, norm),
     )
 

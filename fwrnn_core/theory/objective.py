@@ -178,6 +178,7 @@ class Objective:
     def hvp(self, v: Tensor, x: Tensor | None = None) -> Tensor:
         """∇²F(x) v, [d]."""
         self.evaluations["hvp"] += 1
+        v = v.to(self.origin)
         if self.hvp_method == "difference":
             return self._hvp_by_difference(v, self._point(x))
         with self.guard("hvp"), torch.enable_grad():

@@ -165,16 +165,18 @@ class AngleProbe:
         named = parameters(context.model)
         layout = Layout.of(named)
         delta = last_displacement(optimizer, named.values())
-        for name, angle in angles_by_tensor(layout, -self.first, delta).items():
+        first = self.first.to(delta.device)  # a checkpoint gives it back on the CPU
+        for name, angle in angles_by_tensor(layout, -first, delta).items():
             self._add(f"batch/{name}", angle)
         if self.full is not None:
-            for name, angle in angles_by_tensor(layout, -self.full, delta).items():
+            full = self.full.to(delta.device)
+            for name, angle in angles_by_tensor(layout, -full, delta).items():
                 self._add(f"full/{name}", angle)
-            self._add("gradients/global", float(angle_degrees(self.full, self.first)))
+            self._add("gradients/global", float(angle_degrees(full, first)))
         radius = optimizer.param_groups[0]["loop_radius"]
         for name, where in layout.slices().items():
             if "weight_hh" in name:
-                product, degrees = released_statistic(self.first[where], -delta[where] / radius)
+                product, degrees = released_statistic(first[where], -delta[where] / radius)
                 self._add(f"released/{name}", degrees)
                 self._add(f"product/{name}", product)
         self.first = None
@@ -273,7 +275,8 @@ class PathProbe:
             return
         group = context.optimizer.param_groups[0]
         tensors = parameters(context.model).values()
-        step = flatten(tensors) - self.pending["point"]
+        here = flatten(tensors)
+        step = here - self.pending["point"].to(here.device)  # that of a checkpoint is on the CPU
         if isinstance(context.optimizer, FrankWolfe):
             displacement = last_displacement(context.optimizer, tensors)
             radius = group["loop_radius"]

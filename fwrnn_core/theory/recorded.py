@@ -13,30 +13,9 @@ from typing import Any
 
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.training import Record, RunConfig
-
-_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+from fwrnn_core.wording import label, power_of_ten
 
 TASKS = {"har2": "HAR-2", "adding": "Adding"}
-#: What the last part of a run's name means to a reader.
-LABELS = {
-    "adam": "Adam",
-    "fw-k1": "Frank-Wolfe, K = 1",
-    "fw-k5": "Frank-Wolfe, K = 5",
-    "fw-k10": "Frank-Wolfe, K = 10",
-    "fw-k30": "Frank-Wolfe, K = 30",
-    "fw-k5-wide": "K = 5, δ = 0.01",
-    "fw-k5-plain": "Plain update, K = 5",
-}
-
-
-def label(name: str) -> str:
-    """What a reader calls a run, beside the others of its task.
-
-    >>> label("theory/har2/fw-k5-wide"), label("theory/har2/fw-k5-batch-512")
-    ('K = 5, δ = 0.01', 'fw-k5-batch-512')
-    """
-    method = name.rpartition("/")[2]
-    return LABELS.get(method, method)
 
 
 @dataclass(frozen=True)
@@ -131,7 +110,7 @@ def number(value: float) -> str:
     """
     if math.isfinite(value) and value and not 1e-4 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.1e}".split("e")
-        text = f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+        text = f"{mantissa}·{power_of_ten(int(exponent))}"
     else:
         text = f"{value:.2g}" if abs(value) < 99.5 else f"{value:,.0f}"
     return text.replace("-", "−")

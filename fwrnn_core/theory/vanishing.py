@@ -102,8 +102,8 @@ def product_singular_values(jacobians: Tensor) -> Tensor:
     """
     if jacobians.ndim != 3 or jacobians.shape[1] != jacobians.shape[2]:
         raise ConfigError(f"jacobians must be [T, S, S], not {tuple(jacobians.shape)}")
-    product = torch.eye(jacobians.shape[1], dtype=torch.float64)
-    log_scale = torch.zeros((), dtype=torch.float64)
+    product = torch.eye(jacobians.shape[1], dtype=torch.float64, device=jacobians.device)
+    log_scale = product.new_zeros(())
     rows = []
     for jacobian in jacobians.double().flip(0):
         product = product @ jacobian

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.theory.recorded import coverage, how_often, label, planned, recorded
+from fwrnn_core.theory.recorded import coverage, how_often, planned, recorded
 from fwrnn_core.training import Record, RunConfig, records
+from fwrnn_core.wording import label
 
 AUDITED = ({"name": "assumptions"}, {"name": "angles"})
 RUNS = {
