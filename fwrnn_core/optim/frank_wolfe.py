@@ -181,7 +181,7 @@ class FrankWolfe(diagnostics.Reports):
         >>> opt.diagnostics()["radius"]
         [0.5, 0.1]
         """
-        options.check_once(param_group)
+        options.check_arrival(param_group)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
