@@ -59,7 +59,7 @@ class IndRNNLayer(nn.Module):
         """``x`` [T, N, F], ``state`` [N, H] -> ``y`` [T or 1, N, H] and the last state [N, H]."""
         mask = None
         if self.training and self.dropout:
-            mask = F.dropout(torch.ones_like(state), self.dropout)
+            mask = F.dropout(torch.ones_like(state, dtype=self.weight_hh.dtype), self.dropout)
         norm = None if self.norm is None else self.norm.arguments(self.order)
         out = kernels.indrnn(
             x,

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fwrnn_core.errors import choice
+from fwrnn_core.errors import ConfigError, choice
 from fwrnn_core.models import kernels
 from fwrnn_core.models.state import Head, State, check_input, positive
 
@@ -38,7 +38,8 @@ class RecurrentNet(nn.Module):
         generator: where the uniform initial states come from; ``None`` is torch's global one.
 
     Raises:
-        ConfigError: an unknown name, a size below 1, or an input of another shape.
+        ConfigError: an unknown name, a size below 1, a ``batch_norm`` that is neither True nor
+            False, or an input of another shape.
 
     >>> net = RecurrentNet(1, 128, 10)
     >>> sum(p.numel() for p in net.parameters())
@@ -61,6 +62,8 @@ class RecurrentNet(nn.Module):
         super().__init__()
         choice("cell", cell, tuple(_CELLS))
         choice("initial state", initial_state, ("zeros", "uniform"))
+        if not isinstance(batch_norm, bool):  # IndRNN's "before" would count as true
+            raise ConfigError(f"batch_norm must be True or False, not {batch_norm!r}")
         positive(
             input_size=input_size,
             hidden_size=hidden_size,
@@ -93,7 +96,9 @@ class RecurrentNet(nn.Module):
 
     def _recur(self, x: Tensor, state: State) -> State:
         """The states of all layers after the last step."""
-        backend = kernels.backend_name(x.device, x.dtype)
+        every = self.rnn.all_weights
+        # Of the weights' dtype, which under autocast x may have lost.
+        backend = kernels.backend_name(x.device, every[0][0].dtype)
         if backend == "cuda":
             return self.rnn(x, state)[1]
         if self.cell == "gru":
@@ -101,7 +106,7 @@ class RecurrentNet(nn.Module):
             with torch.backends.cudnn.flags(enabled=backend != "reference"):
                 return self.rnn(x, state)[1]
         x, lasts = x.transpose(0, 1), []
-        for layer, weights in enumerate(self.rnn.all_weights):
+        for layer, weights in enumerate(every):
             if isinstance(state, tuple):
                 x, *last = kernels.lstm(x, state[0][layer], state[1][layer], *weights)
             else:

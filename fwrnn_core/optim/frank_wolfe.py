@@ -55,9 +55,11 @@ class FrankWolfe(diagnostics.Reports):
         params: parameters, named parameters or groups. A group may set its own ``lr``, ``radius``,
             ``inner_steps``, ``norm``, ``gradient_momentum``, ``maximize`` and any option of the
             outer optimizer (``weight_decay``, ``betas``, …).
-        lr: learning rate of the outer optimizer, > 0.
+        lr: learning rate of the outer optimizer, > 0. Schedule this optimizer's, not that of
+            :attr:`outer`, which is overwritten.
         radius: δ > 0, in units of the weights; ``None`` means δ = lr. When a scheduler changes a
-            group's lr, δ moves in proportion, from the next loop on.
+            group's lr, δ moves in proportion, from the next loop on. A given δ belongs to the lr
+            at construction: schedulers that replace it (OneCycleLR, CyclicLR) scale δ with it.
         inner_steps: K ≥ 1, minibatches (gradient evaluations) per outer update.
         norm: p ≥ 1 of the ball (``math.inf`` too), ``"spectral"``, ``"nuclear"`` or
             ``"newton-schulz"`` (spectral without SVD: leaves the ball by at most 1e-6 δ and
@@ -101,9 +103,8 @@ class FrankWolfe(diagnostics.Reports):
     ...     opt.zero_grad()
     ...     w.square().sum().backward()
     ...     opt.step()
-    >>> w
-    Parameter containing:
-    tensor([2.7000, 3.6000], requires_grad=True)
+    >>> w.data
+    tensor([2.7000, 3.6000])
     >>> FrankWolfe([w], lr=0.5, outer=torch.optim.SGD, momentum=0.9).param_groups[0]["momentum"]
     0.9
     """
@@ -158,8 +159,7 @@ class FrankWolfe(diagnostics.Reports):
         super().__init__(options.parameters(params), defaults)
         if outer is not None:
             self._outer = Outer(outer, self.param_groups, outer_options)
-            for key in self._outer.options:
-                self.defaults[key] = self._outer.optimizer.defaults[key]
+            self.defaults |= {k: self._outer.optimizer.defaults[k] for k in self._outer.options}
         for group in self.param_groups:
             options.check_names(group, self._outer.options if self._outer else ())
         whole_loop.check(self.solver, self.adaptive, self.param_groups, self.scope)
@@ -181,7 +181,7 @@ class FrankWolfe(diagnostics.Reports):
         >>> opt.diagnostics()["radius"]
         [0.5, 0.1]
         """
-        options.check_once(param_group)
+        options.check_arrival(param_group)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
@@ -218,7 +218,7 @@ class FrankWolfe(diagnostics.Reports):
         Outside a loop (:attr:`inner_step` = 0) the weights are ω_t already, and nothing is undone.
         In mid-loop, changes made to them inside are lost on leaving, and changes made before, since
         the last step, are not seen inside: a ``UserWarning`` says so. Save the model alone inside;
-        a checkpoint to go on from holds model and optimizer as they are outside.
+        a checkpoint to go on from holds both as they are outside: :meth:`state_dict` inside warns.
 
         Raises:
             RuntimeError: :meth:`step` or :meth:`restart` inside the block.
@@ -294,9 +294,8 @@ class FrankWolfe(diagnostics.Reports):
         ...     loss = w.square().sum()
         ...     loss.backward()
         ...     return loss
-        >>> opt.step(closure).item(), w
-        (25.0, Parameter containing:
-        tensor([2.7000, 3.6000], requires_grad=True))
+        >>> opt.step(closure).item(), w.data
+        (25.0, tensor([2.7000, 3.6000]))
         """
         if self._inside_anchored:
             raise RuntimeError("step() inside anchored(): leave the block first")
@@ -357,6 +356,7 @@ class FrankWolfe(diagnostics.Reports):
         >>> twin.inner_step
         1
         """
+        self._watch.saved(self.param_groups, self._inside_anchored)
         own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
         outer = self._outer.state_dict(self.param_groups) if self._outer is not None else None
         return checkpoint.assemble(super().state_dict(), outer, own)

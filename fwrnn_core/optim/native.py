@@ -66,6 +66,8 @@ def fits(tensors: Sequence[Tensor]) -> bool:
             or t.dtype is not torch.float32
             or not t.is_cpu
             or not t.is_contiguous()
+            or t.is_neg()  # torch's lazy minus: the memory holds the opposite
+            or torch._is_zerotensor(t)  # a gradient known to be 0, without memory
         ):
             return False
         if spread and t.numel() > _LARGE:

@@ -56,10 +56,21 @@ def check_choices(scope: str, trajectory: str, nonfinite: str, track: Iterable[s
         choice("track", item, TRACKED)
 
 
-def check_once(group: MutableMapping[str, Any]) -> None:
-    """Refuse a parameter that a group holds twice: each of its gradients would count twice, and
-    lead out of the ball. An iterator of parameters is read into a list, as torch does it."""
-    params = group.get("params", ()) if isinstance(group, dict) else ()
+def check_arrival(group: MutableMapping[str, Any]) -> None:
+    """Refuse a group without parameters, with a counter of the loop in place of an option, or with
+    a parameter twice: each of its gradients would count twice, and lead out of the ball. An
+    iterator of parameters is read into a list, as torch does it."""
+    if not isinstance(group, dict):
+        return  # torch has a word for it
+    if "params" not in group:
+        near = get_close_matches("params", map(str, group), n=1)
+        hint = f" Did you mean 'params' by {near[0]!r}?" if near else ""
+        keys = ", ".join(map(repr, group)) or "none"
+        raise ConfigError(f"a parameter group without 'params' (its keys: {keys}).{hint}")
+    # All of the loop's entries are there in a group of another optimizer; alone, it is a slip.
+    if "inner_step" in group and not group.keys() >= set(LOOP):
+        raise unknown("option of a parameter group", "inner_step", OWN)
+    params = group["params"]
     if isinstance(params, torch.Tensor | Set) or not isinstance(params, Iterable):
         return  # one parameter, or what torch has a word for
     group["params"] = params = list(params)
@@ -175,10 +186,12 @@ def check_adaptive(adaptive: AdaptiveRadius | None, group: Mapping[str, Any], so
 
 
 def check_names(group: Mapping[str, Any], outer_options: Iterable[str]) -> None:
-    """Refuse a misspelt option; other unknown keys are the user's own, as in torch."""
+    """Refuse a misspelt option; other unknown keys are the user's own, as in torch: also those
+    made of an option's name and more words, such as ``weight_decay_mult``."""
     known = (*OWN, *outer_options)
-    for key in group:
-        if key not in (*known, *LOOP, "params") and get_close_matches(key, known, cutoff=0.8):
+    for key in (key for key in group if key not in (*known, *LOOP, "params")):
+        near = get_close_matches(key, known, cutoff=0.8)
+        if not all(f"_{name}_" in f"_{key}_" for name in near):
             raise unknown("option of a parameter group", key, known)
 
 

@@ -19,6 +19,8 @@ OuterFactory = Callable[..., Optimizer]
 
 #: How torch runs an optimizer's arithmetic, rather than what it computes.
 _IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable", "maximize")
+#: Of these at most one may be chosen.
+_WAYS = ("foreach", "fused", "differentiable")
 
 #: What a paper or another optimizer calls an option of ours.
 _MEANT = {
@@ -50,6 +52,7 @@ class Outer:
         given: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.optimizer = _build(factory, groups, given)
+        _check_ways(self.optimizer.param_groups)
         defaults = self.optimizer.defaults
         self.options = [k for k in defaults if k not in OWN and k not in _IMPLEMENTATION]
         for ours, theirs in zip(groups, self.optimizer.param_groups, strict=True):
@@ -65,6 +68,7 @@ class Outer:
         count = len(self.optimizer.param_groups)
         try:
             self.optimizer.add_param_group(_their_view(group))
+            _check_ways(self.optimizer.param_groups[count:])
         except BaseException:
             del self.optimizer.param_groups[count:]
             raise
@@ -133,6 +137,14 @@ class Outer:
                 p.grad = own
 
 
+def _check_ways(groups: Sequence[Mapping[str, Any]]) -> None:
+    if any(group.get("differentiable") for group in groups):
+        raise ConfigError(
+            "differentiable = True: the outer optimizer is fed with directions that carry no graph "
+            "to differentiate through; leave it out"
+        )
+
+
 def _differ(a: Any, b: Any) -> bool:
     if a is b:
         return False
@@ -167,7 +179,7 @@ def check_keywords(given: Mapping[str, Any], factory: OuterFactory | None) -> No
             if get_close_matches(key, ours, cutoff=0.8):
                 raise unknown("option", key, ours)
         elif key not in takes:
-            raise unknown("option", key, (*ours, *takes))
+            raise unknown("option", key, {*ours, *takes} - {"differentiable"})
         if factory is None:
             raise ConfigError(
                 f"{key} = {given[key]!r} is an option for an outer optimizer, and outer=None has "
@@ -197,7 +209,8 @@ def _build(
             f"outer = {given!r}: give an optimizer class or a callable (params, lr=…) that makes "
             "one, such as torch.optim.Adam, or None"
         )
-    if factory in (torch.optim.Adam, torch.optim.AdamW):
+    chosen = any(side.get(way) is not None for side in (given, *groups) for way in _WAYS)
+    if factory in (torch.optim.Adam, torch.optim.AdamW) and not chosen:
         # The same update in one pass over memory instead of a dozen; refused by devices and
         # dtypes that lack it.
         try:

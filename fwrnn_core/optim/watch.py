@@ -73,6 +73,15 @@ class Watch:
             "optimizer.inner_step is 0, or call optimizer.restart() after the change"
         )
 
+    def saved(self, groups: Sequence[Mapping[str, Any]], anchored: bool) -> None:
+        """Warn of a state that is saved where the weights are not those it belongs to."""
+        if anchored and any(group["inner_step"] for group in groups):
+            caution(
+                "state_dict() inside anchored(): the state is of the middle of a loop, the weights "
+                "are those of its start, and a run resumed from both goes on differently. Save the "
+                "model alone inside, and model and optimizer together outside"
+            )
+
 
 def caution(text: str) -> None:
     """A ``UserWarning`` that points at the first line outside this package and torch, whose hooks

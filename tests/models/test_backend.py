@@ -251,6 +251,14 @@ def test_no_memory_for_the_scratch_is_an_error(monkeypatch: pytest.MonkeyPatch) 
             runs()
 
 
+@needs_compiler
+def test_a_kernel_refuses_a_size_that_is_a_tensor() -> None:
+    from fwrnn_core.models.kernels import native
+
+    with pytest.raises(TypeError, match="size as an int"):
+        native._call("indrnn_moments", torch.tensor(3), 1, 1, torch.ones(3))
+
+
 def test_a_forced_backend_inside_another_gives_way_to_it() -> None:
     with kernels.use_backend("reference"):
         with kernels.use_backend("torch"):

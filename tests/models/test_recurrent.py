@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.models import RecurrentNet, detach, kernels
+from fwrnn_core.models import IndRNN, RecurrentNet, detach, kernels
 
 MODULES = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 CELLS = sorted(MODULES)
@@ -154,6 +154,9 @@ def test_a_net_in_float64_runs_in_float64() -> None:
         ({"head": "softmax"}, "head"),
         ({"initial_state": "ones"}, "initial state"),
         ({"num_layers": 0}, "num_layers must be an integer of at least 1"),
+        ({"batch_norm": "before"}, "batch_norm must be True or False, not 'before'"),
+        ({"batch_norm": "no"}, "not 'no'"),
+        ({"batch_norm": None}, "not None"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
@@ -176,3 +179,88 @@ def test_a_uniform_start_of_the_lstm_draws_state_and_cell() -> None:
     bound = math.sqrt(3 / 48)
     assert 0.9 * bound < 2 * c.abs().max() <= bound
     assert torch.allclose(h, torch.tanh(c) / 2)
+
+
+OURS = ["tanh", "lstm", "indrnn"]
+
+
+def network(cell: str) -> nn.Module:
+    if cell == "indrnn":
+        return IndRNN(2, 4, 1, num_layers=2, dropout=0.1)
+    return RecurrentNet(2, 4, 1, cell=cell)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("cell", OURS)
+def test_a_traced_net_is_the_net(cell: str, fused: str) -> None:
+    """Sizes are tensors then, whose addresses a kernel would take for numbers."""
+    net = network(cell).eval()
+    traced = torch.jit.trace(net, torch.randn(3, 6, 2), check_trace=False)
+    x = torch.randn(3, 6, 2)
+    torch.testing.assert_close(traced(x), net(x))
+
+
+@pytest.mark.parametrize("cell", OURS)
+def test_an_exported_net_is_the_net(cell: str, fused: str) -> None:
+    if not hasattr(torch.compiler, "is_exporting"):
+        pytest.skip("this torch does not say that it exports")
+    net = network(cell).eval()
+    exported = torch.export.export(net, (torch.randn(3, 6, 2),)).module()
+    x = torch.randn(3, 6, 2)
+    torch.testing.assert_close(exported(x), net(x))
+
+
+@pytest.mark.parametrize("cell", OURS)
+def test_behind_a_layer_of_autocast_a_net_computes_in_its_own_dtype(cell: str, fused: str) -> None:
+    net = network(cell)
+    whole = nn.Sequential(nn.Linear(5, 2), net)
+    x = torch.randn(3, 6, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        below = whole[0](x)
+        output, state = net.step(below)  # type: ignore[operator]
+        loss = whole(x).float().square().sum()
+    loss.backward()
+    assert below.dtype == output.dtype == torch.bfloat16
+    assert {s.dtype for s in (state if isinstance(state, tuple) else [state])} == {torch.float32}
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in whole.parameters())
+    net.eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = net(below)
+    torch.testing.assert_close(output.float(), net(below.float()), rtol=0.02, atol=0.02)
+    with pytest.raises(ConfigError, match="move one to the other"):
+        net(below)
+
+
+@pytest.mark.parametrize("cell", OURS)
+def test_a_lazy_minus_is_seen(cell: str, fused: str) -> None:
+    """The imaginary part of a conjugate holds in memory the opposite of its values."""
+    net = network(cell).eval()
+    x = torch.randn(3, 6, 2, dtype=torch.complex64).conj().imag
+    assert x.is_neg()
+    x.requires_grad_()
+    plain = x.detach().resolve_neg().requires_grad_()
+    outputs, gradients = [], []
+    for given, minus in ((x, torch._neg_view(-torch.ones(3, 1))), (plain, torch.ones(3, 1))):
+        outputs.append(net(given))
+        gradients.append(torch.autograd.grad(outputs[-1], [given, *net.parameters()], minus))
+    assert torch.equal(*outputs)
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["minus", "zero"])
+def test_incoming_gradients_and_states_whose_memory_does_not_hold_them(
+    fused: str, kind: str
+) -> None:
+    weights = [torch.randn(4, k, requires_grad=True) for k in (2, 4)]
+    biases = [torch.randn(4) for _ in range(2)]
+    x, start = torch.randn(5, 3, 2), torch.randn(3, 4)
+    lazy = torch._neg_view(start) if kind == "minus" else torch._efficientzerotensor(3, 4)
+    found = []
+    for h0 in (lazy, -start if kind == "minus" else torch.zeros(3, 4)):
+        states, last = kernels.tanh_rnn(x, h0, *weights, *biases)
+        (slope,) = torch.autograd.grad([states, last], weights[:1], [torch.ones_like(states), h0])
+        found.append((last.detach(), slope))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)

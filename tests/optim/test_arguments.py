@@ -117,6 +117,79 @@ def test_other_names_and_values_are_refused_with_what_was_meant(
     assert message in refused(lambda: FrankWolfe([weight()], **options))
 
 
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ({"param": [weight()]}, "without 'params' (its keys: 'param'). Did you mean 'params'"),
+        ({"parameters": [weight()], "lr": 0.1}, "Did you mean 'params' by 'parameters'?"),
+        ({"lr": 0.1}, "without 'params' (its keys: 'lr')."),
+        ({}, "without 'params' (its keys: none)."),
+        # The name of a counter of the loop's.
+        ({"params": [weight()], "inner_step": 3}, "'inner_step'. Did you mean 'inner_steps'"),
+        ({"params": [weight()], "weight_deacy": 3}, "Did you mean 'weight_decay'"),
+        ({"params": [weight()], "grad_momentum": 3}, "Did you mean 'gradient_momentum'"),
+    ],
+)
+def test_what_a_group_lacks_or_misspells_is_refused(group: dict[str, Any], message: str) -> None:
+    assert message in refused(lambda: FrankWolfe([{"params": [weight()]}, dict(group)]))
+    opt = FrankWolfe([weight()])
+    assert message in refused(lambda: opt.add_param_group(dict(group)))
+    assert len(opt.param_groups) == 1
+
+
+def test_an_option_of_the_outer_optimizer_in_another_s_name_is_still_a_slip() -> None:
+    """The key holds SGD's "momentum", and is nearer to an option of ours."""
+    slip = [{"params": [weight()], "grad_momentum": 0.5}]
+    assert "'gradient_momentum'" in refused(lambda: FrankWolfe(slip, outer=SGD))
+
+
+def test_the_groups_of_another_optimizer_are_taken_over() -> None:
+    opt = FrankWolfe([weight()], lr=0.1, inner_steps=4)
+    walk(opt, 3)
+    twin = FrankWolfe([dict(group) for group in opt.param_groups], lr=0.1)
+    assert (twin.param_groups[0]["inner_steps"], twin.inner_step, opt.inner_step) == (4, 0, 3)
+
+
+def test_a_user_s_own_keys_may_contain_the_name_of_an_option() -> None:
+    own = {"weight_decay_mult": 0.5, "no_weight_decay": True, "name": "head"}
+    opt = FrankWolfe([{"params": [weight()], **own}])
+    opt.add_param_group({"params": [weight()], **own})
+    for group in opt.param_groups:
+        assert own.items() <= group.items()
+
+
+@pytest.mark.parametrize("way", ["foreach", "fused"])
+@pytest.mark.parametrize("by_group", [False, True])
+def test_fused_is_no_answer_to_another_wish(way: str, by_group: bool) -> None:
+    wish: dict[str, Any] = {way: False}
+    opt = FrankWolfe(
+        [{"params": [weight()], **(wish if by_group else {})}], **({} if by_group else wish)
+    )
+    assert opt.outer is not None
+    (group,) = opt.outer.param_groups
+    assert group[way] is False
+    assert not group["fused"]
+
+
+def test_an_outer_optimizer_that_wants_a_graph_is_refused() -> None:
+    groups = [{"params": [weight()], "differentiable": True}]
+    for make in (
+        lambda: FrankWolfe([weight()], differentiable=True),
+        lambda: FrankWolfe([weight()], outer=partial(SGD, differentiable=True)),
+        lambda: FrankWolfe(groups),
+        lambda: FrankWolfe([weight()]).add_param_group(groups[0]),
+    ):
+        assert "differentiable = True" in refused(make)
+
+
+def test_an_option_is_listed_once() -> None:
+    _, valid = refused(lambda: FrankWolfe([weight()], momentum=0.9)).split("Valid: ")
+    names = valid.split(", ")
+    assert len(names) == len(set(names))
+    assert {"maximize", "betas", "lr"} <= set(names)
+    assert "differentiable" not in names
+
+
 @pytest.mark.parametrize("form", [list, iter, lambda ws: [("a", ws[0]), ("b", ws[1])]])
 def test_a_parameter_that_is_given_twice_is_refused(form: Any) -> None:
     w = weight(3)

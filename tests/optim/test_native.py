@@ -333,6 +333,31 @@ def test_a_weight_cut_to_another_shape_is_refused(backend: str) -> None:
 
 
 @needs_c
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_gradients_whose_memory_does_not_hold_them(inner_steps: int) -> None:
+    """torch's lazy minus, whose memory holds the opposite, and its zeros without any memory."""
+    minus = torch._neg_view(torch.tensor([3.0, -4.0]))
+    nothing: Tensor = torch._efficientzerotensor(2)
+    assert not native.fits([minus])
+    assert not native.fits([torch.ones(2), nothing])
+    ends = []
+    for lazy in (True, False):
+        w, gate = (nn.Parameter(torch.ones(2)) for _ in range(2))
+        opt = FrankWolfe([w, gate], lr=0.5, inner_steps=inner_steps, outer=None)
+        with use_backend("c"):
+            for step in range(2 * inner_steps):
+                # Every other one, so that the plan of an ordinary step is there to be repeated.
+                odd = lazy and step % 2 == 1
+                w.grad = minus if odd else torch.tensor([-3.0, 4.0])
+                gate.grad = nothing if odd else torch.zeros(2)
+                opt.step()
+        assert opt.updates == 2
+        ends.append(torch.stack([w.detach(), gate.detach()]))
+    torch.testing.assert_close(*ends)
+    torch.testing.assert_close(ends[0], torch.tensor([[1.6, 0.2], [1.0, 1.0]]))
+
+
+@needs_c
 @pytest.mark.parametrize(("key", "value"), [("norm", 1), ("gradient_momentum", 0.5)])
 def test_an_option_changed_in_mid_loop_counts_at_once_on_both_paths(key: str, value: Any) -> None:
     ends = []

@@ -252,3 +252,27 @@ def test_a_state_that_was_cleared_in_mid_loop_is_of_no_loop() -> None:
     with opt.anchored():
         assert largest(model) == 0
     walk(model, opt, 2)
+
+
+def test_a_state_saved_inside_anchored_does_not_belong_to_the_weights_there() -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=3)
+    torch.optim.lr_scheduler.StepLR(opt, 10)
+    walk(model, opt, 4)
+    with opt.anchored(), pytest.warns(UserWarning, match="goes on differently") as said:
+        opt.state_dict()
+    assert [w.filename for w in said] == [__file__]
+
+
+@pytest.mark.usefixtures("silent")
+def test_other_states_and_the_model_s_inside_are_saved_without_a_word() -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=3)
+    walk(model, opt, 4)
+    opt.state_dict()
+    with opt.anchored():
+        model.state_dict()
+        copy.deepcopy((model, opt))
+    walk(model, opt, 2)
+    with opt.anchored():  # between two loops the weights are the same inside and outside
+        opt.state_dict()

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models.kernels import reference
 from fwrnn_core.models.kernels.backend import BACKENDS, backend_name, use_backend
-from fwrnn_core.models.kernels.functions import LSTM, DoubleBackwardError, Ops, TanhRNN
+from fwrnn_core.models.kernels.functions import LSTM, DoubleBackwardError, Ops, TanhRNN, solid
 from fwrnn_core.models.kernels.ind import IndLayer
 from fwrnn_core.models.kernels.reference import IndOutput, Norm
 
@@ -44,6 +44,7 @@ def tanh_rnn(
     >>> torch.allclose(states, rnn(x)[0], atol=1e-6)
     True
     """
+    x, h0 = _in_dtype_of(w_ih, x, h0)
     _check(x, (h0,), (w_ih, w_hh, b_ih, b_hh), gates=1)
     if (ops := _ops(x)) is None:
         return reference.tanh_rnn(x, h0, w_ih, w_hh, b_ih, b_hh)
@@ -54,6 +55,7 @@ def lstm(
     x: Tensor, h0: Tensor, c0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One layer of ``torch.nn.LSTM``: states [T, N, H], last state and last cell [N, H]."""
+    x, h0, c0 = _in_dtype_of(w_ih, x, h0, c0)
     _check(x, (h0, c0), (w_ih, w_hh, b_ih, b_hh), gates=4)
     if (ops := _ops(x)) is None:
         return reference.lstm(x, h0, c0, w_ih, w_hh, b_ih, b_hh)
@@ -71,6 +73,7 @@ def indrnn(
     last_only: bool = False,
 ) -> IndOutput:
     """One IndRNN layer: see :func:`fwrnn_core.models.kernels.reference.indrnn`."""
+    x, h0 = _in_dtype_of(weight, x, h0)
     order, gamma, beta, mean, var, eps = norm or (None, None, None, None, None, 0.0)
     vectors = [v for v in (bias, recurrent, gamma, beta, mean, var) if v is not None]
     _check(x, [h0] if mask is None else [h0, mask], (weight, *vectors), gates=1)
@@ -78,6 +81,14 @@ def indrnn(
         return reference.indrnn(x, h0, weight, bias, recurrent, norm, mask, last_only)
     more = (gamma, beta, mean, var, mask, order, eps, last_only)
     return IndOutput(*_apply(IndLayer, ops, x, h0, weight, bias, recurrent, *more))
+
+
+def _in_dtype_of(weight: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
+    """Under autocast the layers before hand on its dtype: input and states in the weights' own."""
+    kind = weight.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return [t.to(weight.dtype) for t in tensors]
+    return tensors
 
 
 def _check(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], gates: int) -> None:
@@ -112,7 +123,7 @@ def _check(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], gates
 def _apply(function: type[Function], *arguments: Any) -> Any:
     # The kernels have one dtype from end to end; autocast would slip another one in.
     with torch.autocast(arguments[1].device.type, enabled=False):
-        return function.apply(*arguments)
+        return function.apply(*(solid(a) if isinstance(a, Tensor) else a for a in arguments))
 
 
 def _ops(x: Tensor) -> Ops | None:

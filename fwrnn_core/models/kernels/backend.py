@@ -63,7 +63,8 @@ def backend_name(device: torch.device | str = "cpu", dtype: torch.dtype = torch.
 
     ``"c"`` (CPU, float32, needs a C compiler once), ``"cuda"`` (cuDNN for the tanh RNN and the
     LSTM, Triton for the IndRNN), ``"torch"`` (fused forward and backward in plain PyTorch, any
-    device and dtype) or ``"reference"``. The GRU is always PyTorch's own.
+    device and dtype) or ``"reference"``: also while ``torch.jit.trace`` or ``torch.export`` record
+    what PyTorch does, which other kernels are no part of. The GRU is always PyTorch's own.
 
     Raises:
         ConfigError: a forced backend that does not exist or cannot run here.
@@ -71,6 +72,8 @@ def backend_name(device: torch.device | str = "cpu", dtype: torch.dtype = torch.
     >>> backend_name("cpu", torch.float64)
     'torch'
     """
+    if _recorded():
+        return "reference"
     name, kind = wanted(), torch.device(device).type
     if name in ("torch", "reference"):
         return name
@@ -97,6 +100,12 @@ def backend_name(device: torch.device | str = "cpu", dtype: torch.dtype = torch.
             return "c"
         say_once(f"no C kernels, plain PyTorch instead (slower): {reason}")
     return "torch"
+
+
+def _recorded() -> bool:
+    """Whether PyTorch's operations are being written down, to be run later elsewhere."""
+    exporting = getattr(torch.compiler, "is_exporting", None)  # since torch 2.7
+    return torch.jit.is_tracing() or bool(exporting and exporting())
 
 
 @cache

@@ -27,8 +27,14 @@ def refuse_double_backward() -> None:
         )
 
 
+def solid(tensor: Tensor) -> Tensor:
+    """The tensor with its values in its memory, where the kernels read them: a lazy minus of
+    torch's is carried out, and a zero that has no memory gets some."""
+    return tensor.clone() if torch._is_zerotensor(tensor) else tensor.resolve_neg()
+
+
 def dense(gradient: Tensor | None) -> Tensor | None:
-    return None if gradient is None else gradient.contiguous()
+    return None if gradient is None else solid(gradient).contiguous()
 
 
 class TanhRNN(Function):

@@ -49,6 +49,10 @@ def shares(rows: int, threads: int) -> int:
 def _argument(value: Tensor | int | None) -> Any:
     if isinstance(value, int):
         return ctypes.c_ssize_t(value)
+    if value is not None and not value.is_floating_point():
+        # Kernels read arrays of floats only: this is a size, as torch.jit.trace makes them, and
+        # its address would pass for a number.
+        raise TypeError(f"a kernel takes a size as an int, not as a tensor of {value.dtype}")
     return ctypes.c_void_p(None if value is None else value.data_ptr())
 
 
