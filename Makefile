@@ -28,7 +28,7 @@ book: env ## fetch data, execute stale notebooks, build the book; prints the pag
 	$(BIN)/fwrnn data fetch
 	$(BIN)/fwrnn book --jobs $(JOBS)
 
-test: env ## the test suite, on all cores
+test: env ## the test suite, two tests at a time (JOBS=N: N of them)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 browser: env ## every page of the built book in headless Chromium, all other hosts blocked

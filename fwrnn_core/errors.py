@@ -22,6 +22,10 @@ class DataError(FwrnnError):
     """A data file that is missing, unreachable, or not the file that was pinned."""
 
 
+class MissingLibrary(DataError):
+    """Data whose files may be sound, and which take a library that is not installed."""
+
+
 class RecordError(FwrnnError):
     """A record or checkpoint that is truncated, edited, or of another version."""
 

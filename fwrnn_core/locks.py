@@ -7,6 +7,7 @@ takes its next best.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import sys
@@ -87,8 +88,8 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     # As readable as the user's umask has it, unlike what tempfile makes.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o666)
     try:
+        handle = os.open(temporary, flags, 0o666)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -97,3 +98,10 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that were killed inside :func:`write_atomic` left beside ``path``; for
+    one that holds its lock, since a writer that is at work would lose its file too."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)

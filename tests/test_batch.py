@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fwrnn_core import batch, paths
-from fwrnn_core.batch import parameters, stamp, worker
+from fwrnn_core.batch import local, parameters, stamp, worker
 from fwrnn_core.batch.closure import Graph
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
@@ -289,6 +290,21 @@ def test_values_are_read_as_python_would() -> None:
     assert parameters.parse(pairs[4:]) == {"e": float("-inf"), "f": "3"}
 
 
+def test_of_a_tree_that_was_never_installed_the_declared_libraries_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def absent(name: str) -> list[str]:
+        raise stamp.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(stamp.metadata, "requires", absent)
+    stamp.libraries.cache_clear()
+    found = stamp.libraries()
+    stamp.libraries.cache_clear()
+    names = ("torch", "scipy", "PyYAML", "anywidget")
+    assert {"python", *(f"library {name}" for name in names)} <= set(found)
+    assert "library pytest" not in found
+
+
 # Runs, with real kernels
 
 
@@ -416,6 +432,21 @@ def test_dask_workers_run_notebooks_too(
     assert "KeyError: 2" in report
     (copy,) = (paths.build() / "runs").rglob("a.ipynb")
     assert "42" in copy.read_text()
+    assert list((paths.build() / "running").iterdir()) == []
+
+
+def test_what_a_killed_batch_left_goes_with_the_next(project: Path) -> None:
+    """Not what other machines, or processes that are at work, have there."""
+    over = subprocess.Popen([sys.executable, "-c", ""])
+    over.wait()
+    root, here = paths.build() / "running", platform.node()
+    left = root / f"{here}-{over.pid}-x1_y"
+    others = [root / f"{here}-{os.getpid()}-ab", root / f"not-{here}-{over.pid}-ab", root / "cd"]
+    for folder in (left, *others):
+        (folder / "notebooks").mkdir(parents=True)
+    with local.running() as own:
+        assert sorted(root.iterdir()) == sorted([own, *others])
+    assert sorted(root.iterdir()) == sorted(others)
 
 
 def wait_for(condition, seconds: float = 30.0) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import subprocess
@@ -80,6 +81,24 @@ def test_asking_needs_no_right_to_write(tmp_path: Path) -> None:
     before = path.stat()
     assert not locks.is_held(path)
     assert (path.stat().st_mode, path.stat().st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+def test_an_interrupt_at_any_moment_of_a_write_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def interrupted(function, *given):  # type: ignore[no-untyped-def]
+        function(*given)
+        raise KeyboardInterrupt
+
+    for name in ("open", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, functools.partial(interrupted, getattr(os, name)))
+            with pytest.raises(KeyboardInterrupt):
+                locks.write_atomic(path, b"new")
+        assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"old")]
 
 
 @posix

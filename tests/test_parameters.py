@@ -254,7 +254,6 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
 def test_papermill_itself_takes_the_parameters_of_an_ablation(tmp_path: Path) -> None:
     """Into a copy whose live part tells what it ran, since a figure does not."""
     import papermill

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from fwrnn_core import reports
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.experiments import catalogue
-from fwrnn_core.training import Record, RunConfig, records
+from fwrnn_core.reports import short_runs
+from fwrnn_core.training import DataConfig, Record, RunConfig, records
 
 
 def record(name: str, accuracies: list[float], status: str = "complete") -> Record:
@@ -223,3 +225,29 @@ def test_an_unknown_x_axis_names_the_nearest():
 
     with pytest.raises(ConfigError, match="'update'.*'updates'"):
         reports.draw(plt.figure().gca(), [record("a", [0.5])], "test_accuracy", "update")
+
+
+def test_a_short_run_is_made_trained_and_recorded_under_the_settings_of_recorded_ones(monkeypatch):
+    inside, seen = [], []
+
+    @contextmanager
+    def deterministic(device):
+        inside.append(device)
+        yield
+        inside.clear()
+
+    class Watched(short_runs.Run):
+        def __init__(self, *given):
+            seen.append(("made", *inside))
+            super().__init__(*given)
+
+        def record(self):
+            seen.append(("recorded", *inside))
+            return super().record()
+
+    monkeypatch.setattr(short_runs, "deterministic", deterministic)
+    monkeypatch.setattr(short_runs, "Run", Watched)
+    adding = DataConfig("adding", {"length": 8, "train": 40, "test": 10})
+    config = RunConfig("short", data=adding, batch_size=20, epochs=9)
+    reports.live(config, seeds=[0], epochs=1, device="cpu")
+    assert seen == [("made", "cpu"), ("recorded", "cpu")]

@@ -66,13 +66,12 @@ def execute(plan: Plan, home: str) -> Outcome:
         failure = Failure(0, "", f"{home} is not a checkout on this worker: share the folder")
         return Outcome(plan, 0.0, failure)
     os.environ["FWRNN_HOME"] = home
-    worker = Worker(threads=_threads())
-    try:
-        return worker.run(plan, _silent)
-    finally:
-        worker.stop()
-        # Of this notebook only: a Dask worker may have several on the way.
-        (running() / plan.notebook).unlink(missing_ok=True)
+    with running() as folder:
+        worker = Worker(_threads(), folder)
+        try:
+            return worker.run(plan, _silent)
+        finally:
+            worker.stop()
 
 
 def _threads() -> int:

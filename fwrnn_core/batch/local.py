@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -30,8 +32,8 @@ class Interrupted(Exception):
 class Worker:
     """A worker process (see :mod:`fwrnn_core.batch.worker`), started again when it died."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
+    def __init__(self, threads: int, running: Path) -> None:
+        self.threads, self.running = threads, running
         self.process: subprocess.Popen[str] | None = None
         self.log: IO[str] | None = None
         self.stopping = False
@@ -59,7 +61,7 @@ class Worker:
         assert process.stdout is not None
         report(plan.notebook, 0.0)
         try:
-            print(json.dumps(_job(plan)), file=process.stdin, flush=True)
+            print(json.dumps(_job(plan, self.running)), file=process.stdin, flush=True)
             for line in process.stdout:
                 event = json.loads(line)
                 if event["event"] == "cell":
@@ -103,17 +105,41 @@ class Worker:
             process.wait()
 
 
-def running() -> Path:
-    """Where this process has its notebooks while they are executed."""
-    return paths.build() / "running" / str(os.getpid())
+@contextmanager
+def running() -> Iterator[Path]:
+    """A folder of one's own for notebooks while they are executed, gone after it. What processes
+    of this machine that were killed left there goes first."""
+    root, own = paths.build() / "running", re.escape(platform.node())
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.iterdir():
+        found = re.fullmatch(rf"{own}-(\d+)-\w+", left.name)
+        if found and not _alive(int(found[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{platform.node()}-{os.getpid()}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _job(plan: Plan) -> dict[str, Any]:
+def _alive(pid: int) -> bool:
+    if os.name != "posix":  # there, asking would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
+
+
+def _job(plan: Plan, running: Path) -> dict[str, Any]:
     build = paths.build()
     return {
         "notebook": plan.notebook,
         "source": str(paths.home() / plan.notebook),
-        "running": str(running() / plan.notebook),
+        "running": str(running / plan.notebook),
         "output": str(plan.output),
         "failed": str(build / "failed" / plan.output.relative_to(build))
         if plan.output.is_relative_to(build)
@@ -139,13 +165,13 @@ def _environment(threads: int) -> dict[str, str]:
 @contextmanager
 def _workers(count: int) -> Iterator[list[Worker]]:
     threads = max(1, (os.cpu_count() or 1) // count)
-    workers = [Worker(threads) for _ in range(count)]
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            worker.stop()
-        shutil.rmtree(running(), ignore_errors=True)
+    with running() as folder:
+        workers = [Worker(threads, folder) for _ in range(count)]
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                worker.stop()
 
 
 def run_local(plans: Sequence[Plan], jobs: int, bar: Progress) -> Generator[Outcome, None, None]:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import platform
 import re
+import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -129,8 +130,8 @@ def libraries() -> Stamp:
     versions = {"python": platform.python_version()}
     try:
         requirements = metadata.requires("fwrnn-core") or []
-    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
-        requirements = ["torch", "numpy", "matplotlib", "seaborn", "papermill", "ipykernel"]
+    except metadata.PackageNotFoundError:
+        requirements = _declared()
     for requirement in requirements:
         # Tools of development leave no trace in a notebook.
         if "extra" in requirement and "book" not in requirement.partition(";")[2]:
@@ -142,3 +143,10 @@ def libraries() -> Stamp:
         except metadata.PackageNotFoundError:
             versions[f"library {found[0]}"] = "absent"
     return versions
+
+
+def _declared() -> list[str]:
+    """What a source tree that was never installed asks for."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["book"]]

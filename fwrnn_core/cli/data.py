@@ -139,6 +139,9 @@ def _verify(args: argparse.Namespace) -> int:
     fetched_as = {entry.family: name for name, entry in reversed(catalog.CATALOG.items())}
     named = {catalog.entry(name).family for name in args.names}
     bad = False
+    for name in dict.fromkeys(args.names):
+        if catalog.entry(name).family is None:
+            print(f"{name}: generated; there is no file to verify")
     for family in sources.SOURCES:
         if named and family not in named:
             continue
@@ -186,7 +189,7 @@ def _list(args: argparse.Namespace) -> int:
         print_table(["name", "source", "size", "train + test", "fingerprint"], map(_cells, rows))
     for row in rows:
         if row.problem:
-            problem = _SCIPY if _lacks_scipy(row) else row.problem
+            problem = _SCIPY if row.lacks_library else row.problem
             print(f"fwrnn: {row.name}: {problem}", file=sys.stderr)
     return 2 if any(row.problem for row in rows) else 0
 
@@ -199,10 +202,5 @@ def _cells(row: Row) -> list[str]:
     size = f"{row.size / 1e6:.0f} MB" if row.size else "-"
     if row.data:
         return [row.name, row.data["source"], size, _shape(row.data), row.data["fingerprint"][:12]]
-    state = "needs scipy" if _lacks_scipy(row) else "unreadable" if row.problem else "not cached"
+    state = "needs scipy" if row.lacks_library else "unreadable" if row.problem else "not cached"
     return [row.name, state, size, "-", "-"]
-
-
-def _lacks_scipy(row: Row) -> bool:
-    """Whether nothing is wrong with a dataset's files, and only scipy is missing to read them."""
-    return row.problem is not None and "needs scipy" in row.problem

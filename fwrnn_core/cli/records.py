@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fwrnn_core.cli.wording import counted, print_table
+from fwrnn_core.cli.wording import add_no_progress, counted, print_table, progress
 from fwrnn_core.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--epochs", type=int, default=1, metavar="N", help="how many (default 1)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda … (default auto)")
+    add_no_progress(parser)
     parser.set_defaults(handler=verify)
 
 
@@ -128,7 +129,7 @@ def verify(args: argparse.Namespace) -> int:
         raise ConfigError(f"--epochs = {args.epochs} is out of range; valid: >= 1")
     ok = True
     for record in records.load(_stored(args.runs)):
-        report = compare(record, epochs=args.epochs, device=args.device)
+        report = compare(record, args.epochs, args.device, progress=progress(args))
         print(report.summary())
         ok &= report.agrees
     return 0 if ok else 1

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fwrnn_core.cli.wording import add_no_progress, progress
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from fwrnn_core.training import RunConfig
 
+# Where the system refuses torch a thread, the process ends without a word.
+_MOST_THREADS = 1024
 _EPILOG = """\
 examples:
   fwrnn train --list                          what there is to train: every run, with its epochs
@@ -65,9 +69,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--stop-after", type=int, metavar="N", help="file a partial record after N epochs"
     )
-    parser.add_argument(
-        "--no-progress", "--quiet", action="store_true", help="draw no progress bar"
-    )
+    add_no_progress(parser)
     parser.set_defaults(handler=run)
 
 
@@ -129,7 +131,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
         return 0
     resolve_device(args.device)
-    progress = not args.no_progress
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
         from fwrnn_core.training.queue import missing
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
                 device=args.device,
                 threads=args.threads,
                 stop_after=args.stop_after,
-                progress=progress,
+                progress=progress(args),
             )
         except ConfigError as error:  # data, options and probes are looked at only now
             file = asked[0][1]
@@ -162,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             threads=args.threads,
             stop_after=args.stop_after,
-            progress=progress,
+            progress=progress(args),
         )
         outcomes = [(r.name, r.status) for r in results]
         already = len(configs) - len(results)
@@ -183,9 +184,11 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse a number out of its range before names are looked at, and anything trained."""
     for option in ("jobs", "threads", "stop_after"):
         value = getattr(args, option)
-        if value is not None and value < 1:
+        most = _MOST_THREADS if option == "threads" else math.inf
+        if value is not None and not 1 <= value <= most:
             flag = option.replace("_", "-")
-            raise ConfigError(f"--{flag} = {value} is out of range; valid: >= 1")
+            valid = ">= 1" if most == math.inf else f"1 … {most}"
+            raise ConfigError(f"--{flag} = {value} is out of range; valid: {valid}")
 
 
 def _where(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterable, Sequence
 
 
@@ -12,6 +14,21 @@ def counted(number: int, noun: str) -> str:
     ('1 run', '2 runs')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def add_no_progress(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-progress``; :func:`progress` answers it."""
+    parser.add_argument(
+        "--no-progress",
+        "--quiet",
+        action="store_true",
+        help="draw no progress bar (a pipe or a file gets none anyway)",
+    )
+
+
+def progress(args: argparse.Namespace) -> bool:
+    """Whether a bar is wanted and somebody can see it: a log would be full of carriage returns."""
+    return not args.no_progress and sys.stderr.isatty()
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fwrnn_core.data.unpickle import Recording
-from fwrnn_core.errors import DataError
+from fwrnn_core.errors import DataError, MissingLibrary
 
 RATE = 50.0  # Hz
 WINDOW, STRIDE = 128, 64
@@ -28,7 +28,7 @@ def _scipy_signal() -> Any:
     try:
         from scipy import signal
     except ImportError:
-        raise DataError("rebuilding the HAR windows needs scipy: pip install scipy") from None
+        raise MissingLibrary("rebuilding the HAR windows needs scipy: pip install scipy") from None
     return signal
 
 

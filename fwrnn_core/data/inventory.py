@@ -8,13 +8,14 @@ from typing import Any
 
 from fwrnn_core import paths
 from fwrnn_core.data import catalog, files, har, sources
-from fwrnn_core.errors import DataError
+from fwrnn_core.errors import DataError, MissingLibrary
 
 
 @dataclass(frozen=True)
 class Row:
     """One dataset in the list. ``source`` is None where nothing is cached; ``data`` is what
     :meth:`~fwrnn_core.data.Dataset.describe` says, or None; ``problem`` is why it would not load.
+    ``lacks_library`` that only a library is missing, and no file is wrong.
     ``size`` counts the bytes of its files in the cache, which datasets of one family share."""
 
     name: str
@@ -23,6 +24,7 @@ class Row:
     size: int
     data: dict[str, Any] | None = None
     problem: str | None = None
+    lacks_library: bool = False
 
 
 def cached_source(family: str) -> str | None:
@@ -56,14 +58,14 @@ def row(name: str) -> Row:
     source = cached_source(family) if family else "generated"
     if source is None:
         return Row(name, entry.summary, None, 0)
-    data, problem = None, None
+    data, problem, lacks_library = None, None, False
     try:
         data = catalog.load(name).describe()
     except DataError as error:
-        problem = str(error)
+        problem, lacks_library = str(error), isinstance(error, MissingLibrary)
     # Loading may have added the parsed arrays, or set a bad file aside.
     size = sum(path.stat().st_size for path in cached_files(family)) if family else 0
-    return Row(name, entry.summary, source, size, data, problem)
+    return Row(name, entry.summary, source, size, data, problem, lacks_library)
 
 
 def verify(family: str, rebuild: bool = False) -> list[tuple[str, str | None]]:

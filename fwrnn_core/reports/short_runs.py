@@ -29,15 +29,14 @@ def live(
     for MNIST would take longer than the training. Computes on one thread, as recorded runs do.
     """
     runs = []
-    with on_threads(1):
+    with on_threads(1), deterministic(device):
         for seed in seeds:
             given = {"epochs": epochs, "seed": seed, "data.train_limit": train_limit, **changes}
             run = Run(config.replace(**given), device)
             if test_limit is not None and test_limit < len(run.data.test):
                 everything = torch.arange(len(run.data.train))
                 run.data = run.data.select(everything, torch.arange(test_limit))
-            with deterministic(device):
-                run.advance(epochs, progress=False)
+            run.advance(epochs, progress=False)
             runs.append(run.record())
     return runs
 

@@ -190,24 +190,3 @@ def serving_constants(gains: Tensor, asked: Tensor) -> A5Constants:
 def _holds(a: Tensor, b: Tensor, c: float) -> Tensor:
     # c is itself one of the ratios a/b, so the comparison allows for its rounding.
     return c * b <= a + 1e-12 * a.abs()
-
-
-def cone_constant(
-    angle: float, gradient_angle: float, displacement_norm: float, gradient_norm: float
-) -> float:
-    """A constant c of A5 that two angles guarantee (ours); 0 when they guarantee none.
-
-    With α the angle of Δ_t to −∇F and β the angle of −∇F to ω* − ω_t, the angle of Δ_t to ω* −
-    ω_t is at most α + β, hence c = ‖Δ_t‖ cos(α + β) / (‖∇F‖ cos β), positive only if α + β < 90°.
-    A small α alone is **not** enough: in many dimensions β is close to 90°, and then almost no α
-    suffices.
-
-    :param angle, gradient_angle: α and β in degrees.
-
-    >>> round(cone_constant(0, 60, 0.1, 1.0), 6), cone_constant(20, 85, 0.1, 1.0)
-    (0.1, 0.0)
-    """
-    alpha, beta = math.radians(angle), math.radians(gradient_angle)
-    if alpha + beta >= math.pi / 2:
-        return 0.0
-    return displacement_norm * math.cos(alpha + beta) / (gradient_norm * math.cos(beta))

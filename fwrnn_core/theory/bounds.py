@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,40 +36,6 @@ def averaging_bound(curvature: float, k: int, inexactness: float = 0.0) -> float
     """
     _check(curvature, k, inexactness)
     return curvature * (1 + inexactness) * (1 + math.log(k)) / (2 * k)
-
-
-def harmonic_bound(curvature: float, k: int, inexactness: float = 0.0) -> float:
-    """C(1 + ε)H_K/(2K) with the harmonic number H_K: :func:`averaging_bound` before its last step
-    (ours).
-
-    >>> harmonic_bound(2.0, 2)
-    0.75
-    """
-    _check(curvature, k, inexactness)
-    return curvature * (1 + inexactness) * sum(1 / i for i in range(1, k + 1)) / (2 * k)
-
-
-def recursion_bound(
-    curvature: float, steps: int, step_size: Callable[[int], float], inexactness: float = 0.0
-) -> list[float]:
-    """The bound that the one-step inequality gives for any step sizes with γ(1) = 1 (ours).
-
-    b_k = (1 − γ_k) b_{k−1} + ½γ_k²C(1 + ε), b_0 arbitrary because γ_1 = 1. Never above
-    :func:`frank_wolfe_bound` and
-    :func:`averaging_bound` for their step sizes.
-
-    >>> recursion_bound(2.0, 3, lambda k: 1 / k)[1]
-    0.75
-    """
-    _check(curvature, steps, inexactness)
-    if step_size(1) != 1:
-        raise ConfigError(f"the first step size must be 1, not {step_size(1)!r}")
-    out, bound = [], 0.0
-    for k in range(1, steps + 1):
-        gamma = step_size(k)
-        bound = (1 - gamma) * bound + 0.5 * gamma**2 * curvature * (1 + inexactness)
-        out.append(bound)
-    return out
 
 
 def _check(curvature: float, k: int, inexactness: float) -> None:

@@ -8,7 +8,7 @@ Hessian-vector products, finds the worst direction that random pairs in many dim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -158,8 +158,7 @@ class ConvexityReport:
     :ivar convex_share: share of random pairs with non-negative mean curvature along the segment.
     :ivar worst_pair: the smallest mean curvature over the pairs.
     :ivar lipschitz: the largest gradient quotient over the pairs, a lower bound of L.
-    :ivar smallest, largest: extreme Ritz values of the Hessian at the center; residuals beside
-        them.
+    :ivar smallest, largest: extreme Ritz values of the Hessian at the center.
     :ivar steepest: unit direction [d] of the largest one.
     """
 
@@ -167,14 +166,8 @@ class ConvexityReport:
     worst_pair: float
     lipschitz: float
     smallest: float
-    smallest_residual: float
     largest: float
-    largest_residual: float
     steepest: Tensor = field(repr=False, compare=False)
-
-    def row(self) -> dict[str, float]:
-        """Its numbers as a JSON-able mapping."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steepest"}
 
 
 def convexity_on_ball(
@@ -207,8 +200,6 @@ def convexity_on_ball(
         worst_pair=min(mean for mean, _ in found),
         lipschitz=max(quotient for _, quotient in found),
         smallest=spectrum.smallest,
-        smallest_residual=float(spectrum.residuals[0]),
         largest=spectrum.largest,
-        largest_residual=float(spectrum.residuals[-1]),
         steepest=spectrum.steepest,
     )

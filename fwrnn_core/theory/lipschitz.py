@@ -1,8 +1,8 @@
-"""The Lipschitz constant of the gradient (assumption A3) and Zhang et al.'s weaker smoothness.
+"""Zhang et al.'s smoothness, weaker than a Lipschitz constant of the gradient (assumption A3).
 
 A3 asks ‖∇F(x) − ∇F(y)‖ ≤ L‖x − y‖. Theorem 1 only asks ‖∇²F(ω)‖ ≤ L0 + L1‖∇F(ω)‖, so that the
-landscape may be rough where the gradient is large. Both are estimated from below by what was
-seen.
+landscape may be rough where the gradient is large. (L0, L1) is estimated from below by what was
+seen; L is among what :mod:`fwrnn_core.theory.convexity` measures.
 """
 
 from __future__ import annotations
@@ -10,40 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.theory.balls import sample_ball
-from fwrnn_core.theory.convexity import monotonicity
-from fwrnn_core.theory.objective import Objective
-
-
-def lipschitz_estimate(
-    objective: Objective,
-    center: Tensor | None = None,
-    *,
-    radius: float,
-    norm: float = 2,
-    pairs: int = 16,
-    generator: torch.Generator | None = None,
-) -> float:
-    """The largest gradient quotient over random pairs in the ball, a lower bound of L (A3).
-
-    In many dimensions a random pair is nearly orthogonal to the steepest eigenvector, so this is
-    far below L; :func:`fwrnn_core.theory.convexity.hessian_spectrum` gives the local value.
-
-    >>> f = Objective(lambda w: 2 * w @ w, torch.zeros(3, dtype=torch.float64))
-    >>> round(lipschitz_estimate(f, radius=0.1), 9)
-    4.0
-    """
-    omega = (objective.origin if center is None else center).to(objective.origin)
-    source = generator or torch.Generator().manual_seed(0)
-    points = sample_ball(2 * pairs, objective.dim, radius, norm, generator=source).to(omega)
-    return max(
-        monotonicity(objective, omega + points[2 * i], omega + points[2 * i + 1])[1]
-        for i in range(pairs)
-    )
 
 
 @dataclass(frozen=True)

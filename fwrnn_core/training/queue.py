@@ -31,9 +31,10 @@ from fwrnn_core.training.progress import Bar, Place, kind, recorded
 from fwrnn_core.training.session import AlreadyRunning, filed, train
 from fwrnn_core.training.status import status
 
-# Of a worker: where it tells how far which run is, in epochs.
+# Of a worker: where it tells how far which run is, in epochs; whether it is to stop, and this run
+# alone; held while it trains.
 _places: Queue[Place] | None = None
-_orphaned, _stopping, _busy = threading.Event(), threading.Event(), threading.Event()
+_stopping, _called, _training = threading.Event(), threading.Event(), threading.Lock()
 _TOLD_EVERY = 1.0  # seconds between two messages of a run
 _POLL = 0.5  # seconds
 _ELSEWHERE = "elsewhere"  # status of a run that another process trains
@@ -48,25 +49,27 @@ class Outcome:
     error: str | None = None
 
 
-def _start(places: Queue[Place], stop: connection.Connection) -> None:
+def _start(
+    places: Queue[Place], stop: connection.Connection, parent: connection.Connection
+) -> None:
     global _places
     _places = places
-    # Ctrl-C reaches the whole process group; while a run is on, `train` answers it by writing its
-    # checkpoint. A worker that dies of it between two runs would break the pool for the others.
+    # Ctrl-C reaches the whole process group, and the parent says so to all of us. A worker that
+    # dies of it between two runs would break the pool for the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
+    # A group's SIGTERM too; it may come twice, and the second must not cut the checkpoint short.
+    signal.signal(signal.SIGTERM, lambda number, frame: _called.set())
+    threading.Thread(target=_follow_parent, args=(stop, parent), daemon=True).start()
 
 
-def _follow_parent(stop: connection.Connection) -> None:
-    """When the parent says so, or is gone however it died: write the checkpoint and end too."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    if parent.sentinel in connection.wait([parent.sentinel, stop]):
-        _orphaned.set()
+def _follow_parent(stop: connection.Connection, parent: connection.Connection) -> None:
+    """When the parent says so: write the checkpoint and start no further run. When it is gone,
+    however it died, or its pool is broken, nobody else ends this worker: end it after that."""
+    connection.wait([parent, stop])
     _stopping.set()
-    if _orphaned.is_set() or _busy.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)
+    connection.wait([parent])  # nothing is ever sent: it is closed
+    with _training:
+        os._exit(1)
 
 
 def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None) -> Outcome:
@@ -83,30 +86,28 @@ def _one(body: dict[str, Any], device: str, threads: int, stop_after: int | None
             _places.put(Place(config.name, at, each))
             told = now
 
-    _busy.set()
-    try:
-        if _stopping.is_set():
+    with _training:
+        try:
+            _called.clear()
+            if _stopping.is_set():
+                return Outcome(config.name, "interrupted")
+            record = train(
+                config,
+                device=device,
+                threads=threads,
+                progress=False,
+                stop_after=stop_after,
+                wait=False,
+                on_batch=tell,
+                stop=lambda: _stopping.is_set() or _called.is_set(),
+            )
+            return Outcome(config.name, record.status)
+        except AlreadyRunning:
+            return Outcome(config.name, _ELSEWHERE)
+        except FwrnnError as error:
+            return Outcome(config.name, "failed", str(error))
+        except KeyboardInterrupt:
             return Outcome(config.name, "interrupted")
-        record = train(
-            config,
-            device=device,
-            threads=threads,
-            progress=False,
-            stop_after=stop_after,
-            wait=False,
-            on_batch=tell,
-        )
-        return Outcome(config.name, record.status)
-    except AlreadyRunning:
-        return Outcome(config.name, _ELSEWHERE)
-    except FwrnnError as error:
-        return Outcome(config.name, "failed", str(error))
-    except KeyboardInterrupt:
-        if _orphaned.is_set():
-            os._exit(1)  # nobody is left to read the outcome
-        return Outcome(config.name, "interrupted")
-    finally:
-        _busy.clear()
 
 
 def missing(configs: Sequence[RunConfig], stop_after: int | None = None) -> list[RunConfig]:
@@ -137,11 +138,12 @@ def train_all(
     context = multiprocessing.get_context("spawn")
     places: Queue[Place] = context.Queue()
     heard, stop = context.Pipe(duplex=False)
+    parent, alive = context.Pipe(duplex=False)
     outcomes: list[Outcome] = []
     told: list[RunConfig] = []  # of which it was said that another process trains them
     with (
         terminable(),
-        ProcessPoolExecutor(jobs, context, _start, (places, heard)) as pool,
+        ProcessPoolExecutor(jobs, context, _start, (places, heard, parent)) as pool,
         _bar(todo, stop_after, progress) as bar,
     ):
         waiting, elsewhere = list(todo), list[RunConfig]()
@@ -178,7 +180,15 @@ def train_all(
             tqdm.write("stopping: each run writes its checkpoint", file=sys.stderr)
             stop.send_bytes(b"stop")  # `kill` reaches the parent alone; never read, all see it
             wait(running)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in running):
+                alive.close()
             raise
+        except BrokenProcessPool:  # a process was killed: no run can go on in this pool
+            alive.close()  # ends the others, for which the pool waits
+            raise FwrnnError(
+                "the process of a run was killed (for memory?). What it had finished is kept; call "
+                "`fwrnn train` again, with fewer --jobs"
+            ) from None
     return outcomes
 
 
@@ -199,11 +209,8 @@ def _outcome(future: Future[Outcome], name: str) -> Outcome:
     """How a run ended, whatever it raised: memory may run out in one and not in the next."""
     try:
         return future.result()
-    except BrokenProcessPool:  # a process was killed: no run can go on in this pool
-        raise FwrnnError(
-            f"{name}: its process was killed (for memory?). What it had finished is kept; call "
-            f"`fwrnn train` again, with fewer --jobs"
-        ) from None
+    except BrokenProcessPool:
+        raise
     except Exception as error:
         sentence = paths.explain(error) if isinstance(error, OSError) else None
         return Outcome(name, "failed", sentence or f"{type(error).__name__}: {error}")

@@ -48,6 +48,7 @@ def train(
     probes: Sequence[Probe] = (),
     on_epoch: Callable[[Run], None] | None = None,
     on_batch: Callable[[Run], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Record:
     """Train a run, or resume it, or return its record if it is already there.
 
@@ -68,6 +69,8 @@ def train(
     probes : measurements beside those named in the config; in memory only, since a stored record
         must follow from its config alone
     on_epoch, on_batch : called with the :class:`Run` after each epoch, and after each minibatch
+    stop : asked at the same moments whether a stored run is to end as on Ctrl-C; what SIGINT and
+        SIGTERM do is then left to the caller
 
     Raises
     ------
@@ -96,11 +99,11 @@ def train(
             return run.record()
         if probes:
             raise ConfigError("stored runs take their probes from config.probes")
-        with _exclusive(config, wait), _signals() as caught:
+        with _exclusive(config, wait), _asked(stop) as interrupted:
             if existing := filed(config, folder, until):
                 return existing
             run, told = Run(config, device), (on_epoch, on_batch)
-            return _train_stored(run, folder, until, progress, told, lambda: bool(caught))
+            return _train_stored(run, folder, until, progress, told, interrupted)
 
 
 def _train_stored(
@@ -113,6 +116,8 @@ def _train_stored(
 ) -> Record:
     config, (on_epoch, on_batch) = run.config, told
     path, kept = checkpoint.path_of(config.id), records.state_path_of(config.name, folder)
+    for place in (path, kept, records.path_of(config.name, folder)):
+        locks.sweep(place)
     _go_on(run, path, kept)
     if not run.evaluations and records.path_of(config.name, folder).exists():
         print(f"{config.name}: a record without its state; from epoch 1 again", file=sys.stderr)
@@ -202,12 +207,18 @@ def _exclusive(config: RunConfig, wait: bool) -> contextlib.AbstractContextManag
     return locks.held(checkpoint.lock_of(config.id), f"{busy}; waiting", refusal)
 
 
+def _asked(
+    stop: Callable[[], bool] | None,
+) -> contextlib.AbstractContextManager[Callable[[], bool]]:
+    return _signals() if stop is None else contextlib.nullcontext(stop)
+
+
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the loop can stop between two minibatches."""
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came, so that the loop can stop between two minibatches."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield lambda: False
         return
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -217,7 +228,7 @@ def _signals() -> Iterator[list[int]]:
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield caught
+        yield lambda: bool(caught)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

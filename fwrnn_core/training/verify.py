@@ -45,11 +45,12 @@ class Report:
 
     def summary(self) -> str:
         """The verdict in words."""
+        agree = "1 epoch agrees" if self.epochs == 1 else f"{self.epochs} epochs agree"
         if self.exact:
-            return f"{self.name}: {self.epochs} epochs agree to the last digit"
+            return f"{self.name}: {agree} to the last digit"
         other = f"other {', '.join(self.circumstances)}" if self.circumstances else ""
         if self.agrees:
-            return f"{self.name}: {self.epochs} epochs agree within tolerance ({other})"
+            return f"{self.name}: {agree} within tolerance ({other})"
         lines = "\n  ".join(self.excesses if self.circumstances else self.differences)
         return f"{self.name}: does NOT agree{f' ({other})' if other else ''}\n  {lines}"
 

@@ -62,6 +62,17 @@ def test_a_config_of_ones_own_is_trained_listed_and_verified(config, capsys):
     assert "in place of a file: 'mine/run'" in capsys.readouterr().err
 
 
+def test_bars_are_drawn_where_somebody_sees_them_and_wants_them(config, capsys, monkeypatch):
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda seen=terminal: seen)
+        main(["train", config(name=f"mine/{terminal}", epochs=1)])
+        assert ("batch/s" in capsys.readouterr().err) == terminal
+        for wanted in (True, False):
+            asked = [] if wanted else ["--no-progress"]
+            assert main(["verify", f"mine/{terminal}", *asked]) == 0
+            assert ("batch/s" in capsys.readouterr().err) == (terminal and wanted)
+
+
 def test_list_shows_every_run_of_the_catalogue(capsys):
     assert main(["train", "--list"]) == 0
     out = capsys.readouterr().out
@@ -175,7 +186,8 @@ def test_groups_are_understood_wherever_runs_are_named(capsys):
         (["verify", "x", "--epochs", "0"], ["--epochs = 0"]),
         # Also with several runs: one mistake is one sentence, not a failure of each of them.
         (["train", "table3", "--device", "cudda"], ["unknown device 'cudda'. Did you mean 'cuda'"]),
-        (["train", "table3", "--threads", "0"], ["--threads = 0"]),
+        (["train", "table3", "--threads", "0"], ["--threads = 0", "valid: 1 … 1024"]),
+        (["train", "table3", "--threads", "99999"], ["--threads = 99999", "valid: 1 … 1024"]),
         (["train", "table3", "--stop-after", "0"], ["--stop-after = 0"]),
         (["train", "--jobs", "0", "har2"], ["--jobs = 0"]),  # what was typed first is said first
         (["train", "har2"], ["'har2' is a folder, no run; 'har2/*'"]),

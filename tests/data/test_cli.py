@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fwrnn_core import errors
 from fwrnn_core.cli import data, main
 from fwrnn_core.data import catalog, files, har, sources, unpickle
 
@@ -151,6 +152,11 @@ def test_without_scipy_windows_that_are_made_already_load(without_scipy, cache, 
     assert asked == [{}, {"source": "hapt"}]
 
 
+def test_of_generated_data_there_is_nothing_to_verify(capsys):
+    assert main(["data", "verify", "adding"]) == 0
+    assert capsys.readouterr().out == "adding: generated; there is no file to verify\n"
+
+
 def test_list_calls_a_sound_file_that_needs_scipy_so(without_scipy, capsys, monkeypatch):
     pickled = sources.HAPT_PICKLE.resolve()
     files.write_atomic(pickled, b"sound")
@@ -160,3 +166,15 @@ def test_list_calls_a_sound_file_that_needs_scipy_so(without_scipy, capsys, monk
     assert "unreadable" not in captured.out
     assert "needs scipy" in captured.out
     assert "har-2: needs scipy to make its windows from the raw signals" in captured.err
+
+
+def test_what_needs_scipy_is_known_by_its_class_not_by_its_words(capsys, monkeypatch):
+    def load(name):
+        raise errors.DataError("not a file that needs scipy")
+
+    files.write_atomic(sources.HAPT_PICKLE.resolve(), b"odd")
+    monkeypatch.setattr(catalog, "load", load)
+    assert main(["data", "list"]) == 2
+    captured = capsys.readouterr()
+    assert "unreadable" in captured.out
+    assert "har-2: not a file that needs scipy" in captured.err

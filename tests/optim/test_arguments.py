@@ -381,7 +381,6 @@ word: str = good.updates
 """
 
 
-@pytest.mark.slow
 def test_a_type_checker_sees_misspelt_names(tmp_path: Path) -> None:
     """Without looking into torch, which would take it a minute."""
     pytest.importorskip("mypy")

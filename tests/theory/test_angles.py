@@ -15,7 +15,6 @@ from fwrnn_core.theory.angles import (
     angle_degrees,
     angle_of_separate_balls,
     angles_by_tensor,
-    cone_constant,
     released_statistic,
 )
 from fwrnn_core.theory.examples import quadratic, random_symmetric
@@ -135,16 +134,3 @@ def test_an_uphill_gradient_asks_for_a_large_constant() -> None:
     assert found.holds
     with pytest.raises(ConfigError, match="shape"):
         a5_constants(w, gradients[:1], w, torch.zeros(1))
-
-
-@settings(derandomize=True, max_examples=40, deadline=None)
-@given(st.integers(0, 9999))
-def test_the_cone_constant_is_a_constant_of_a5(seed: int) -> None:
-    source = torch.Generator().manual_seed(seed)
-    displacement, gradient, gap = torch.randn(3, 3, generator=source, dtype=torch.float64)
-    alpha = float(angle_degrees(displacement, -gradient))
-    beta = float(angle_degrees(-gradient, -gap))
-    c = cone_constant(alpha, beta, float(displacement.norm()), float(gradient.norm()))
-    if c > 0:
-        assert float(displacement @ gap) <= -c * float(gradient @ gap) + 1e-12
-    assert (c > 0) == (alpha + beta < 90)

@@ -16,7 +16,7 @@ from fwrnn_core.theory.convexity import (
     monotonicity,
 )
 from fwrnn_core.theory.examples import quadratic, random_symmetric
-from fwrnn_core.theory.lipschitz import lipschitz_estimate, relaxed_smoothness
+from fwrnn_core.theory.lipschitz import relaxed_smoothness
 from fwrnn_core.theory.objective import model_objective
 
 
@@ -104,20 +104,11 @@ def test_report_tells_convex_from_indefinite() -> None:
     convex = convexity_on_ball(quadratic(torch.eye(4)), radius=0.5)
     assert convex.convex_share == 1.0
     assert convex.smallest == pytest.approx(1.0)
-    assert set(convex.row()) >= {"convex_share", "worst_pair", "lipschitz", "smallest", "largest"}
-    assert "steepest" not in convex.row()  # a row is numbers
     saddle = convexity_on_ball(quadratic(torch.diag(torch.tensor([9.0, 9, 9, -1]))), radius=0.5)
     # Random pairs all but miss the one bad direction; Lanczos does not.
     assert saddle.smallest == pytest.approx(-1.0)
     assert saddle.largest == pytest.approx(9.0)
     assert abs(float(saddle.steepest[3])) < 1e-6
-
-
-def test_lipschitz_estimate_never_exceeds_the_constant() -> None:
-    h = random_symmetric(5, 7, definite=False)
-    exact = float(torch.linalg.eigvalsh(h).abs().max())
-    found = lipschitz_estimate(quadratic(h), radius=0.2, pairs=200)
-    assert 0.5 * exact < found <= exact * (1 + 1e-9)
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)

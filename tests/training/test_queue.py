@@ -8,18 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from helpers import small
 
 from fwrnn_core import locks
-from fwrnn_core.training import ModelConfig, checkpoint, queue, records, train
+from fwrnn_core.training import DataConfig, ModelConfig, checkpoint, queue, records, train
 from fwrnn_core.training.progress import Bar, Place, kind, recorded
 
-ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000) for i in (1, 2)]
+# Twenty minibatches an epoch, each long enough for a second signal to find it under way.
+LONG = {"data": DataConfig("adding", {"length": 300, "train": 40, "test": 4}), "batch_size": 2}
+ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000, **LONG) for i in (1, 2)]
 # Of two workers one has nothing left to do while the other trains.
-IDLE = [small("q/short", epochs=1), small("q/endless-3", seed=3, epochs=1_000_000)]
+IDLE = [small("q/short", epochs=1), small("q/endless-3", seed=3, epochs=1_000_000, **LONG)]
 
 MAIN = """
 import signal
@@ -167,37 +171,77 @@ def until(condition, seconds: float = 120) -> bool:
     return bool(condition())
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes by /proc")
-@pytest.mark.parametrize("runs", ["ENDLESS", "IDLE"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_parent_and_leave_checkpoints(number, runs, tmp_path):
-    """The signal goes to the parent alone, as `kill` and cluster schedulers send it."""
+LISTED = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes by /proc")
+
+
+@contextmanager
+def at_work(runs: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process that trains ``runs``, with its two workers; all short runs are complete and the
+    others have a checkpoint. Whatever the body does, they are gone after it."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)]),
     }
-    path = tmp_path / "main.py"
+    path = folder / "main.py"
     path.write_text(MAIN)
     process = subprocess.Popen(
-        [sys.executable, str(path), runs], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(path), runs],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a group of its own, for `os.killpg`
     )
-    endless = [config for config in globals()[runs] if config.epochs > 1]
-    states = [checkpoint.path_of(config.id) for config in endless]
-    done = [records.path_of(config.name) for config in globals()[runs] if config.epochs == 1]
+    configs = globals()[runs]
+    due = [records.path_of(c.name) if c.epochs == 1 else checkpoint.path_of(c.id) for c in configs]
     workers: list[int] = []
     try:
-        assert until(lambda: all(path.exists() for path in [*states, *done]))
-        workers = children(process.pid)
+        assert until(lambda: all(path.exists() for path in due), seconds=300)
+        workers += children(process.pid)
         assert len(workers) == 2
-        process.send_signal(number)
-        said = process.communicate(timeout=120)[1]
+        yield process, workers
         assert until(lambda: not any(running(worker) for worker in workers))
     finally:
         for pid in (process.pid, *workers):
             if running(pid):
                 os.kill(pid, signal.SIGKILL)
+
+
+def minibatches(runs: str) -> list[int]:
+    """How far into its epoch each run is that was not to end."""
+    endless = [config for config in globals()[runs] if config.epochs > 1]
+    found = [checkpoint.load(checkpoint.path_of(config.id), config.id) for config in endless]
+    return [state["counters"][1] for state in found]
+
+
+@LISTED
+@pytest.mark.parametrize("runs", ["ENDLESS", "IDLE"])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        (os.kill, signal.SIGKILL),
+        (os.kill, signal.SIGTERM),
+        (os.kill, signal.SIGINT),
+        (os.killpg, signal.SIGTERM),
+        (os.killpg, signal.SIGINT),
+    ],
+)
+def test_workers_end_with_their_parent_and_leave_checkpoints(send, number, runs, tmp_path):
+    """The signal goes to the parent alone, as `kill` sends it, or to all, as a terminal and cluster
+    schedulers do: the workers then hear of it twice."""
+    with at_work(runs, tmp_path) as (process, _):
+        send(process.pid, number)
+        said = process.communicate(timeout=120)[1]
     if number != signal.SIGKILL:
         assert process.returncode == 130, said
         assert said.strip().endswith("stopping: each run writes its checkpoint")
-    for config, state in zip(endless, states, strict=True):
-        assert checkpoint.load(state, config.id) is not None
+    assert any(minibatches(runs)), "of the signal's moment, not of the last epoch"
+
+
+@LISTED
+def test_a_worker_that_is_killed_ends_the_others_after_their_checkpoints(tmp_path):
+    with at_work("ENDLESS", tmp_path) as (process, workers):
+        os.kill(workers[0], signal.SIGKILL)
+        said = process.communicate(timeout=120)[1]
+    assert process.returncode == 1
+    assert "was killed (for memory?)" in said
+    assert any(minibatches("ENDLESS"))

@@ -173,7 +173,7 @@ def test_a_gradient_that_overflows_is_divergence_too(monkeypatch):
     assert state["counters"][0] == 2
 
 
-def test_two_processes_share_a_run(monkeypatch):
+def test_a_run_that_is_being_trained_is_refused_to_who_will_not_wait():
     config = small()
     with locks.held(checkpoint.lock_of(config.id), "waiting"):
         with pytest.raises(AlreadyRunning, match="another process"):
@@ -347,10 +347,23 @@ def test_kill_minus_nine_at_ten_random_moments_changes_nothing():
         time.sleep(moments.uniform(0, duration / 10))
         process.kill()
         killed += process.wait() == -signal.SIGKILL
-        assert not list(paths.records().rglob(".*")), "a torn record"
     resumed = train(config, progress=False)
     assert killed == 10
+    assert not list(paths.checkpoints().glob(".*")), "half a file of one that was killed"
     assert resumed.essence() == whole.essence()
+
+
+def test_half_files_of_killed_runs_go_when_the_run_goes_on():
+    """And those of no other run, whose process may be writing them."""
+    config = small()
+    places = [checkpoint.path_of(config.id), records.path_of(config.name)]
+    places += [records.state_path_of(config.name), checkpoint.path_of("another")]
+    halves = [place.with_name(f".{place.name}.0123456789ab.part") for place in places]
+    for half in halves:
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(b"half")
+    train(config, progress=False)
+    assert [half.exists() for half in halves] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

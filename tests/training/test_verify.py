@@ -34,6 +34,7 @@ def test_the_same_machine_agrees_to_the_last_digit(record):
     assert report.agrees
     assert report.exact
     assert "2 epochs agree to the last digit" in report.summary()
+    assert "1 epoch agrees to the last digit" in verify(record, progress=False).summary()
 
 
 def test_a_changed_last_digit_is_noticed(record):
