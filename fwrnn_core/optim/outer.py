@@ -179,7 +179,8 @@ def check_keywords(given: Mapping[str, Any], factory: OuterFactory | None) -> No
             if get_close_matches(key, ours, cutoff=0.8):
                 raise unknown("option", key, ours)
         elif key not in takes:
-            raise unknown("option", key, {*ours, *takes} - {"differentiable"})
+            valid = dict.fromkeys((*ours, *takes))
+            raise unknown("option", key, [name for name in valid if name != "differentiable"])
         if factory is None:
             raise ConfigError(
                 f"{key} = {given[key]!r} is an option for an outer optimizer, and outer=None has "
