@@ -203,10 +203,10 @@ def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
     said = fairness.answer(Evidence())
     assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
     assert "on any of 5 networks by itself." in said
-    assert "What does more" not in said, "nothing else does either"
+    assert "More comes" not in said, "nothing else does either"
     finish("har2", "indrnn-adam", [0.95 + own for own in noise])
     finish("har2", "indrnn-fw", [0.95 + own for own in noise])
-    assert fairness.answer(Evidence()).endswith(" What does more is another network.")
+    assert fairness.answer(Evidence()).endswith(" More comes from another network.")
     base = fairness.accuracies(Evidence(), "har2", "adam-clip")
     finish("har2", "fw-k5", [base[s] / 100 + 0.05 + s / 1e4 for s in sorted(base)])
     assert fairness.answer(Evidence()) == "", "a lead that is certain"

@@ -32,5 +32,5 @@ def answer(evidence: Evidence) -> str:
     )
     more = ["another network"] if any(not tanh(m) for m in certain) else []
     if any(m in CHUNKED for m in certain):
-        more.append("truncation, which takes more gradients from the same data")
-    return text + (f" What does more is {listed(more)}." if more else "")
+        more.append("from truncation, which takes more gradients from the same data")
+    return text + (f" More comes from {listed(more)}." if more else "")
