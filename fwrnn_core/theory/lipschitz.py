@@ -31,6 +31,7 @@ def relaxed_smoothness(gradient_norms: Tensor, hessian_norms: Tensor) -> Relaxed
 
     :param gradient_norms, hessian_norms: [n], n ≥ 1, finite.
 
+    >>> import torch
     >>> relaxed_smoothness(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([1.0, 2.0, 5.0]))
     RelaxedSmoothness(constant=1.0, slope=2.0)
     """

@@ -18,7 +18,6 @@ from fwrnn_core.theory.bounds import measured_convergence
 from fwrnn_core.theory.convexity import hessian_spectrum
 from fwrnn_core.theory.curvature import curvature_on_ball, quadratic_curvature
 from fwrnn_core.theory.inner_loop import ball_minimum, inner_loop
-from fwrnn_core.theory.lipschitz import lipschitz_estimate
 from fwrnn_core.theory.objective import Objective
 from fwrnn_core.theory.probes import AngleProbe, AssumptionProbe, SmoothnessProbe
 from fwrnn_core.theory.vanishing import product_singular_values, state_jacobians, step_gradients
@@ -74,10 +73,6 @@ def audited(device: torch.device) -> list[float]:
     return [found["points"][0][key] for key in ("loss", "residual", "angle_batch", "inexactness")]
 
 
-def lipschitz(device: torch.device) -> list[float]:
-    return [lipschitz_estimate(objective(device), radius=0.1)]
-
-
 def vanishing(device: torch.device) -> Tensor:
     torch.manual_seed(0)
     net = RecurrentNet(1, 3, 1)
@@ -88,7 +83,7 @@ def vanishing(device: torch.device) -> Tensor:
     return product_singular_values(state_jacobians(net, x[0]))
 
 
-MEASURES = [spectrum, curvature, loop, convergence, audited, lipschitz, vanishing]
+MEASURES = [spectrum, curvature, loop, convergence, audited, vanishing]
 
 
 @pytest.fixture

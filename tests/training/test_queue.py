@@ -19,8 +19,9 @@ from fwrnn_core import locks
 from fwrnn_core.training import DataConfig, ModelConfig, checkpoint, queue, records, train
 from fwrnn_core.training.progress import Bar, Place, kind, recorded
 
-# Twenty minibatches an epoch, each long enough for a second signal to find it under way.
-LONG = {"data": DataConfig("adding", {"length": 300, "train": 40, "test": 4}), "batch_size": 2}
+# Minibatches long enough for a second signal to find one under way, and so many in an epoch that
+# its end, with tests and files, is a small part of it.
+LONG = {"data": DataConfig("adding", {"length": 300, "train": 1000, "test": 4}), "batch_size": 2}
 ENDLESS = [small(f"q/endless-{i}", seed=i, epochs=1_000_000, **LONG) for i in (1, 2)]
 # Of two workers one has nothing left to do while the other trains.
 IDLE = [small("q/short", epochs=1), small("q/endless-3", seed=3, epochs=1_000_000, **LONG)]
@@ -198,6 +199,7 @@ def at_work(runs: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], li
         assert until(lambda: all(path.exists() for path in due), seconds=300)
         workers += children(process.pid)
         assert len(workers) == 2
+        time.sleep(0.3)  # the checkpoint of an epoch's end is there: into the next epoch
         yield process, workers
         assert until(lambda: not any(running(worker) for worker in workers))
     finally:
