@@ -28,7 +28,7 @@ def answer(evidence: Evidence) -> str:
         "**Does it help? Less than the paper says.** With every method tuned alike no lead of"
         " Frank-Wolfe, on the plain network and whole sequences, over Adam with clipped gradients"
         " survives a correction for the number of comparisons, with noise or without. Nor does a"
-        f" difference between the two optimizers on any of {count} networks by itself."
+        f" difference between the two optimizers on any one of {count} networks."
     )
     more = ["another network"] if any(not tanh(m) for m in certain) else []
     if any(m in CHUNKED for m in certain):
