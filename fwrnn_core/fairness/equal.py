@@ -52,7 +52,6 @@ def equal_table(evidence: Evidence, task: str) -> str:
         "test accuracy (%)",
         "minus equal passes (points)",
         "passes",
-        "gradients",
         "seeds",
     ]
     tests, changed = comparisons(evidence, task, equal_names), lengthened(evidence, task)
@@ -67,7 +66,6 @@ def equal_table(evidence: Evidence, task: str) -> str:
         if len(good) == len(names):
             means[len(rows)] = estimate(list(good.values())).mean
         passes = {run.config.epochs for run in runs.values()}
-        fewest = min(float(run.curve("gradient_evaluations")[-1]) for run in runs.values())
         lost, same = len(runs) - len(good), names == final_names(task, method)
         rows.append(
             [
@@ -77,7 +75,6 @@ def equal_table(evidence: Evidence, task: str) -> str:
                 str(estimate(list(good.values()))) if good else "–",
                 "the same runs" if same else str(changed[method]) if method in changed else "–",
                 listed(sorted(map(str, passes))),
-                f"{fewest:,.0f}",
                 f"{len(good)} of {len(names)}" + (f", {lost} diverged" if lost else ""),
             ]
         )
@@ -91,12 +88,17 @@ def equal_reading(evidence: Evidence, task: str) -> str:
     base, changed = completed(evidence, task, BASELINE, equal_names), lengthened(evidence, task)
     if not base or not changed:
         return ""
-    budget = min(float(run.curve("gradient_evaluations")[-1]) for run in base.values())
+    spent = [
+        min(float(run.curve("gradient_evaluations")[-1]) for run in runs.values())
+        for m in fair.METHODS
+        if (runs := completed(evidence, task, m, equal_names))
+    ]
+    span = " to ".join(dict.fromkeys(f"{ends:,.0f}" for ends in (min(spent), max(spent))))
     tests = {m: t for m, t in comparisons(evidence, task, equal_names).items() if t.n >= FEWEST}
     kept = [m for m, p in adjusted_p(tests).items() if p <= 0.05]
     after = named(kept, tests) if kept else "none"
     text = (
-        f"**{TASKS[task]}**, {budget:,.0f} gradients each. Against {label(BASELINE)}:"
+        f"**{TASKS[task]}**, {span} gradients each. Against {label(BASELINE)}:"
         f" {who_differs(tests)}. Corrected for the number of comparisons, a difference remains for"
         f" {after}."
     )
