@@ -25,7 +25,6 @@ from fwrnn_core.fairness.cost import (
     until_level,
 )
 from fwrnn_core.fairness.equal import (
-    equal_coverage,
     equal_reading,
     equal_table,
     lengthened,
@@ -141,7 +140,6 @@ __all__ = [
     "draw_search",
     "draws_table",
     "empty",
-    "equal_coverage",
     "equal_names",
     "equal_reading",
     "equal_table",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from fwrnn_core.evidence import Coverage, Evidence
+from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.fair import BASELINE
 from fwrnn_core.fairness.final import (
@@ -22,13 +22,6 @@ from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
 from fwrnn_core.fairness.words import FEWEST, in_words, named, who_differs
 from fwrnn_core.reports import listed, markdown_table
 from fwrnn_core.wording import label
-
-
-def equal_coverage(evidence: Evidence, task: str) -> Coverage:
-    """State of the runs of equal gradients, with those that are runs of equal passes too."""
-    return evidence.coverage(
-        name for method in fair.METHODS for name in equal_names(task, method).values()
-    )
 
 
 def lengthened(evidence: Evidence, task: str) -> dict[str, Paired]:

@@ -172,11 +172,3 @@ def first_reaching(
     values = record.curve(curve)
     there = np.flatnonzero(values >= level if curve.endswith("accuracy") else values <= level)
     return float(record.curve(x)[there[0]]) if there.size else math.inf
-
-
-def reaches(
-    record: Record, curve: str, level: float, x: str = "gradient_evaluations"
-) -> int | None:
-    """:func:`first_reaching` as a whole number, None instead of inf."""
-    found = first_reaching(record, curve, level, x)
-    return int(found) if math.isfinite(found) else None
