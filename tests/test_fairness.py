@@ -607,6 +607,27 @@ def test_truncation_is_told_with_equal_gradients_on_all_data():
     )
 
 
+def test_each_number_of_inner_steps_is_held_against_the_others():
+    assert fairness.inner_steps_finding(Evidence()) == ""
+    for task in fairness.TASKS:
+        for method, turned in (
+            ("fw-k1", [0.90, 0.91, 0.92]),
+            ("fw-k5", [0.91, 0.90, 0.92]),
+            ("fw-k10", [0.92, 0.90, 0.91]),
+        ):
+            both_stages(task, method, turned)
+    said = fairness.inner_steps_finding(Evidence())
+    assert said.endswith("between K = 1, 5 and 10 is detectable on either data set.")
+    finish("noisy-har2", "fw-k10", [0.89, 0.898, 0.909])
+    said = fairness.inner_steps_finding(Evidence())
+    assert "K = 10 is behind K = 1 on Noisy-HAR-2 (−1.1 ± 0.2, not after correction)" not in said
+    assert "K = 10 is behind K = 1 on Noisy-HAR-2 (−1.1 ± 0.2)" in said
+    finish("noisy-har2", "fw-k10", [0.885, 0.90, 0.909])
+    said = fairness.inner_steps_finding(Evidence())
+    assert "K = 10 is behind K = 1 on Noisy-HAR-2 (−1.2 ± " in said
+    assert "not after correction); no difference is detectable in the other 5 of 6" in said
+
+
 def test_the_figure_of_budgets_shows_the_seeds_range():
     spend("har2", "adam-clip", [[0.7, 0.8], [0.8, 0.84], [0.75, 0.9]], 100)
     spend("har2", "adam", [[0.6, 0.7]], 100)

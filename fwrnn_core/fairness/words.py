@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -10,13 +11,14 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import (
     BASELINE,
+    accuracies,
     comparisons,
     equal_names,
     final_coverage,
     gradients,
 )
 from fwrnn_core.fairness.search import TASKS, best_of, trials
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, signed
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, paired, signed
 from fwrnn_core.reports import listed, short
 from fwrnn_core.wording import label
 
@@ -223,6 +225,36 @@ def plain_finding(evidence: Evidence) -> str:
     else:
         text += f" Under noise none is ahead (K = 5: {noisy['fw-k5'].rounded(1)} points)."
     return text + _search_ended_early(evidence, "har2", "fw-k5")
+
+
+def inner_steps_finding(evidence: Evidence) -> str:
+    """More inner steps against fewer, each tuned, on all data; empty before every pair has two
+    seeds."""
+    found: dict[tuple[str, str, str], Paired] = {}
+    for task in TASKS:
+        values = {m: accuracies(evidence, task, m) for m in PLAIN}
+        for fewer, more in combinations(PLAIN, 2):
+            found[task, more, fewer] = paired(values[more], values[fewer])
+    if any(t.n < FEWEST for t in found.values()):
+        return ""
+    adjusted, said = adjusted_p(found), []
+    for key, test in found.items():
+        if test.side:
+            task, more, fewer = key
+            fate = ", not after correction" if adjusted[key] > 0.05 else ""
+            which = "ahead of" if test.side > 0 else "behind"
+            said.append(
+                f"{short(label(more))} is {which} {short(label(fewer))} on {TASKS[task]}"
+                f" ({test.rounded(1)}{fate})"
+            )
+    text = "**More inner steps,** each *K* tuned: "
+    if not said:
+        return f"{text}no difference between K = 1, 5 and 10 is detectable on either data set."
+    rest = len(found) - len(said)
+    return (
+        f"{text}{listed(said)}; no difference is detectable in the other {rest} of {len(found)}"
+        " comparisons of two *K*."
+    )
 
 
 def truncation_finding(evidence: Evidence) -> str:
