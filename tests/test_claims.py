@@ -352,13 +352,19 @@ def test_an_assumption_about_all_t_must_hold_at_all_points_of_all_audited_runs(s
     for name in runs:
         # One run where it always holds does not outweigh the others.
         at = 1.0 if name == "theory/har2/fw-k5" else share
-        rows = [{"summary": {"A2": {"share": at, "points": 10}}}]
+        end, low = {"loss": 0.2}, {"loss": 0.1, "residual": 1.0}
+        points = [{"loss": 0.3, "residual": 1.0}, {"loss": 0.3, "residual": -1.0}, low]
+        summary = {"A2": {"share": at, "points": 10}}
+        rows = [{"summary": summary, "points": points, "final": end}]
         assert claims.examine("a2").fair.verdict.open
         put(RUNS[name], {"train_loss": [0.1]}, probes={"assumptions": {"on_run_end": rows}})
     row = claims.examine("a2")
     assert row.fair.verdict is verdict
     held = 10 + round(10 * share) * (len(runs) - 1)
-    assert row.fair.text == f"at {held} of {10 * len(runs)} points of {len(runs)} runs"
+    start = f"at {held} of {10 * len(runs)} points of {len(runs)} runs, 2 of them of Adam alone"
+    assert row.fair.text == (
+        f"{start}; at {len(runs)} of {2 * len(runs)} where the risk is above that at the end"
+    )
     assert row.cells[1].endswith(f"**{claims.FAIR[verdict]}**: {row.fair.text}")
 
 
@@ -537,7 +543,7 @@ def test_often_is_judged_by_more_than_half_of_the_intervals():
     assert claims.examine("small-k").fair.verdict.open
     finish("fw-k5", [70, 90, 75], "noisy-har2")
     found = claims.examine("small-k").fair
-    assert found.text == "of 4 comparisons: 2 hold, 2 undecided"
+    assert found.text == "of 4 comparisons on HAR-2 with and without noise: 2 hold, 2 undecided"
     assert found.verdict is Verdict.PARTLY, "half is not most"
     finish("fw-k5", [83, 84, 85.1], "noisy-har2")
     assert claims.examine("small-k").fair.verdict is Verdict.HOLDS
@@ -576,6 +582,11 @@ def test_the_fair_cost_counts_who_is_first_with_each_seed():
     finish("fw-k5", [93] * 5, spent=3)
     assert claims.examine("cost").fair.text == "first with 0 of 5 seeds, equal with 5"
     assert claims.examine("cost").fair.verdict is Verdict.UNDECIDED
+    last = catalogue_finals("har2", "fw-k5")[-1]
+    put(last, {"test_accuracy": [0.93]}, environment={**MACHINE, "processor": "b"})
+    found = claims.examine("cost").fair
+    assert found.verdict is Verdict.INCOMPARABLE, "seconds of another machine decide nothing"
+    assert found.text.startswith("timed on different machines")
 
 
 def test_a_difference_of_differences_says_which_it_is():
@@ -592,7 +603,7 @@ def test_fair_intervals_are_corrected_for_their_number():
     finish("fw-k5", [92, 92, 94, 95, 96])
     finish("fw-k1", [91, 93, 90, 95, 91])
     said = claims.corrected(Evidence())
-    assert said.startswith("Of the 2 differences behind the fair column, 1 has an interval")
+    assert said.startswith("Of the 3 differences behind the fair column, 1 has an interval")
     assert said.endswith("(Holm), 1 of them still would.")
     finish("fw-k5", [92.2, 91.1, 92.3, 94.5, 94.8])
     assert claims.corrected(Evidence()).endswith("none of them still would.")

@@ -28,6 +28,13 @@ def differences() -> dict[str, dict[str, fairness.Paired]]:
     return {task: fairness.comparisons(evidence, task) for task in fairness.TASKS}
 
 
+def pooled(differences: dict) -> dict[tuple[str, str], float]:
+    """p adjusted for the comparisons of both data sets together."""
+    return fairness.adjusted_p(
+        {(task, m): t for task, tests in differences.items() for m, t in tests.items()}
+    )
+
+
 def test_the_table_is_that_of_the_records(differences: dict) -> None:
     assert len(ROWS) == 5
     for name, shown in ROWS:
@@ -69,6 +76,8 @@ def test_the_words_follow_from_the_records(differences: dict) -> None:
             ]
             assert tests[method].difference > max(others)
     assert kept == [("har2", "fw-tbptt")]  # "only Frank-Wolfe's survives"
+    together = pooled(differences)
+    assert min(together[task, m] for task in differences for m in TBPTT) > 0.05  # "none does if"
     assert noisy["fw-k5"].side == noisy["fw-k1"].side == 1  # "a little ahead"
     assert min(adjusted["fw-k5"], adjusted["fw-k1"]) > 0.05  # "too little to survive"
 
@@ -83,6 +92,11 @@ def test_the_gradients_of_its_runs_are_counted() -> None:
     equal = fairness.comparisons(Evidence(), "har2", fairness.equal_names)["fw-tbptt"]
     assert (equal.n, equal.side) == (5, 0)
     assert TEXT.count(f"it is not ahead ({equal.rounded(1)} points)") == 1
+    noisy = fairness.comparisons(Evidence(), "noisy-har2", fairness.equal_names)
+    assert noisy["fw-tbptt"].side == 1
+    assert fairness.adjusted_p(noisy)["fw-tbptt"] <= 0.05  # "which survives the correction"
+    shown = noisy["fw-tbptt"].rounded(1)
+    assert TEXT.count(f"under noise it is ({shown}, which survives the correction)") == 1
 
 
 def test_the_leads_of_other_networks_are_those_of_the_records(differences: dict) -> None:
@@ -103,6 +117,9 @@ def test_the_leads_of_other_networks_are_those_of_the_records(differences: dict)
         for m in ("adam", "fw")
     ]
     assert sum(p <= 0.05 for p in adjusted) == 4  # "Four of these eight leads survive"
+    together = pooled(differences)
+    leads = [f"{network}-{m}" for network in ("lstm", "indrnn") for m in ("adam", "fw")]
+    assert sum(together[task, m] <= 0.05 for task in differences for m in leads) == 2  # "two if"
 
 
 def test_what_is_not_trained_to_its_end_is_told() -> None:

@@ -72,7 +72,7 @@ HAR2 = (
     Claim(
         "har2-bn",
         "HAR-2",
-        "It works with batch normalisation, with or without noise.",
+        "It works well with batch normalisation (better than without), with or without noise.",
         "Table III",
         "experiments/har2",
         *always_beats("fw-bn", "fw-k5"),

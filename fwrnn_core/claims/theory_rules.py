@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fwrnn_core.claims.rules import pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
@@ -79,10 +79,12 @@ AUDITED = (
 
 @dataclass(frozen=True)
 class Assumption:
-    """How often along several runs an assumption of Theorem 2 held where it was measured."""
+    """How often along several runs an assumption of Theorem 2 held where it was measured.
+    ``of`` says of which risk, where that is another than the runs'."""
 
     key: str
     runs: tuple[str, ...] = AUDITED
+    of: str = ""
     name: ClassVar[str] = "assumption"
     words: ClassVar[str] = (
         "an assumption about all t is *reproduced* if it held at every measured point of every "
@@ -100,17 +102,35 @@ class Assumption:
         found = [pair for pair in counts if pair is not None]
         held, points = (sum(pair[i] for pair in found) for i in (0, 1))
         text = f"at {held} of {points} points of {len(found)} runs" if found else ""
+        if text and (alone := sum(name.endswith("/adam") for name in self.runs)):
+            text += f", {alone} of them of Adam alone"
+        text = "; ".join(filter(None, (text, self._above_the_end(evidence), self.of)))
         if len(found) < len(self.runs):
             return pending(evidence, self.runs, text)
         if held == points:
             return Finding(text, Verdict.HOLDS)
         return Finding(text, Verdict.PARTLY if 2 * held > points else Verdict.FAILS)
 
+    def _above_the_end(self, evidence: Evidence) -> str:
+        """A2 where it is a test: a point no higher than the end of its run asks little."""
+        if self.key != "A2":
+            return ""
+        audits = [a for name in self.runs if (a := _audit(evidence, name)) is not None]
+        above = [p for a in audits for p in a["points"] if p["loss"] > a["final"]["loss"]]
+        held = sum(p["residual"] >= 0 for p in above)
+        return f"at {held} of {len(above)} where the risk is above that at the end" if above else ""
+
     def _held(self, evidence: Evidence, name: str) -> tuple[int, int] | None:
         """At how many of how many points of one run; None where it is not recorded."""
-        record = evidence.complete(name)
-        rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
-        if not rows or self.key not in rows[0]["summary"]:
+        found = _audit(evidence, name)
+        if found is None or self.key not in found["summary"]:
             return None
-        held = rows[0]["summary"][self.key]
+        held = found["summary"][self.key]
         return round(held["share"] * held["points"]), int(held["points"])
+
+
+def _audit(evidence: Evidence, name: str) -> dict[str, Any] | None:
+    """What the assumptions' probe found along a run; None where it is not recorded."""
+    record = evidence.complete(name)
+    rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
+    return rows[0] if rows else None

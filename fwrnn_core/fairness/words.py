@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -10,13 +11,14 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import (
     BASELINE,
+    accuracies,
     comparisons,
     equal_names,
     final_coverage,
     gradients,
 )
 from fwrnn_core.fairness.search import TASKS, best_of, trials
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, signed
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, paired, signed
 from fwrnn_core.reports import listed, short
 from fwrnn_core.wording import label
 
@@ -225,6 +227,36 @@ def plain_finding(evidence: Evidence) -> str:
     return text + _search_ended_early(evidence, "har2", "fw-k5")
 
 
+def inner_steps_finding(evidence: Evidence) -> str:
+    """More inner steps against fewer, each tuned, on all data; empty before every pair has two
+    seeds."""
+    found: dict[tuple[str, str, str], Paired] = {}
+    for task in TASKS:
+        values = {m: accuracies(evidence, task, m) for m in PLAIN}
+        for fewer, more in combinations(PLAIN, 2):
+            found[task, more, fewer] = paired(values[more], values[fewer])
+    if any(t.n < FEWEST for t in found.values()):
+        return ""
+    adjusted, said = adjusted_p(found), []
+    for key, test in found.items():
+        if test.side:
+            task, more, fewer = key
+            fate = ", not after correction" if adjusted[key] > 0.05 else ""
+            which = "ahead of" if test.side > 0 else "behind"
+            said.append(
+                f"{short(label(more))} is {which} {short(label(fewer))} on {TASKS[task]}"
+                f" ({test.rounded(1)}{fate})"
+            )
+    text = "**More inner steps,** each *K* tuned: "
+    if not said:
+        return f"{text}no difference between K = 1, 5 and 10 is detectable on either data set."
+    rest = len(found) - len(said)
+    return (
+        f"{text}{listed(said)}; no difference is detectable in the other {rest} of {len(found)}"
+        " comparisons of two *K*."
+    )
+
+
 def truncation_finding(evidence: Evidence) -> str:
     """What truncated back-propagation has over the method alone; empty unless both optimizers with
     it have the highest means of the tanh network on all data."""
@@ -243,33 +275,59 @@ def truncation_finding(evidence: Evidence) -> str:
         for task, m in pairs
         if tests[task][m].side == 1 and m not in _lost_to_holm(tests[task])
     ]
-    which = f": {listed([f'{in_words(m)} on {TASKS[task]}' for task, m in kept])}" if kept else ""
+    which = f": {_places(kept)}" if kept else ""
+    together = adjusted_p({(task, m): t for task, found in tests.items() for m, t in found.items()})
+    if kept and not any(together[place] <= 0.05 for place in kept):
+        which += f"; none, if all {len(together)} comparisons of both data sets count"
     text = (
         "**Truncated backpropagation** has the highest means of the tanh network, with either"
         " optimizer. Of its"
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
         f" the correction for several comparisons{which}."
     )
-    return text + "".join(_chunks_taken(evidence, task, m) for task, m in kept)
+    taken = "".join(_chunks_taken(evidence, task, m) for task, m in kept)
+    return text + taken + (_with_equal_gradients(evidence) if taken else "")
+
+
+def _places(found: Sequence[tuple[str, str]]) -> str:
+    """Pairs of task and method in a sentence."""
+    return listed([f"{in_words(m)} on {TASKS[task]}" for task, m in found])
 
 
 def _chunks_taken(evidence: Evidence, task: str, method: str) -> str:
-    """A sentence on the gradients of chunks that a method takes from the same data as the baseline,
-    and on what is left of its lead with equally many; empty where it does not take more."""
+    """A sentence on the gradients of chunks that a method takes from the same data as the baseline;
+    empty where it does not take more."""
     taken = gradients(evidence, task)
     ratio = taken[method] / taken[BASELINE]
     if ratio < 2:
         return ""
     chunk = fair.METHODS[method][2]
-    text = (
+    return (
         f" From the same passes over the data {in_words(method)} there takes {ratio:.0f} gradients,"
-        f" each of {chunk} time steps, where clipping takes one of {fair.WINDOW}"
+        f" each of {chunk} time steps, where clipping takes one of {fair.WINDOW}."
     )
-    equal = comparisons(evidence, task, equal_names)[method]
-    if equal.n >= FEWEST:
-        verb = {1: "ahead", 0: "not detectably ahead", -1: "behind"}[equal.side]
-        text += f"; with as many gradients as clipping it is {verb} ({equal.rounded(1)})"
-    return f"{text}."
+
+
+def _with_equal_gradients(evidence: Evidence) -> str:
+    """What is left of the leads of truncation with as many gradients as the baseline's, on all data
+    and not only where a lead is certain; empty before such runs."""
+    said, kept = [], []
+    for task, name in TASKS.items():
+        every = comparisons(evidence, task, equal_names)
+        tests = {m: t for m, t in every.items() if t.n >= FEWEST}
+        there = [m for m in CHUNKED if m in tests]
+        if there:
+            said.append(f"{named(there, tests)} on {name}")
+        adjusted = adjusted_p(tests)
+        kept += [(task, m) for m in there if tests[m].side == 1 and adjusted[m] <= 0.05]
+    if not said:
+        return ""
+    which = _places(kept) or "none"
+    verb = "survive" if len(kept) > 1 else "survives"
+    return (
+        f" With as many gradients as clipping: {'; '.join(said)}. Of these leads {which} {verb} the"
+        " correction."
+    )
 
 
 def _ended_falling(evidence: Evidence, task: str, method: str) -> int | None:
