@@ -624,6 +624,10 @@ def test_rules_are_listed_once_and_sources_name_the_runs():
     assert "`fair/har2/final/fw-k5/*`" in shown
     assert "seed-" not in shown
     assert "](" not in shown, "nothing to link to"
+    number = next(i for i, c in enumerate(claims.CLAIMS, 1) if c.key == "har2-bn")
+    ours, tuned = (line for line in shown.splitlines() if f'href="#claim-{number}"' in line)
+    assert ours.endswith("| learning rate, batch size, K |")
+    assert tuned.endswith("| – |")
 
 
 def test_every_record_of_the_list_is_a_link_that_leads_to_it():

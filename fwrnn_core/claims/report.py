@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import combinations
 from pathlib import Path
 
 from fwrnn_core import paths
 from fwrnn_core.claims import fair
 from fwrnn_core.claims.claim import Claim
+from fwrnn_core.claims.comparisons import Comparison
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
 from fwrnn_core.claims.several import Each
@@ -18,7 +20,9 @@ from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.published import repeats
+from fwrnn_core.experiments.published import runs as published_runs
 from fwrnn_core.fairness import holm
+from fwrnn_core.reports import unequal
 from fwrnn_core.reports.names import unbroken
 from fwrnn_core.training import records
 
@@ -195,10 +199,11 @@ def _capital(words: str) -> str:
 
 
 def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
-    """The runs behind each claim, each a link to its record where it has one, and how many have:
-    a Markdown table. ``here`` is the page below ``notebooks/`` that it stands on."""
+    """The runs behind each claim, each a link to its record where it has one, how many have, and in
+    what runs that are compared differ beside the method: a Markdown table. ``here`` is the page
+    below ``notebooks/`` that it stands on."""
     folder = (paths.home() / "notebooks" / here).parent
-    lines = ["| Claim | Runs | Records |", "|---|---|---|"]
+    lines = ["| Claim | Runs | Records | Not the method alone |", "|---|---|---|---|"]
     for row in rows:
         number = _number(row.claim)
         place = f' id="records-of-claim-{number}"'
@@ -213,9 +218,41 @@ def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
             )
             # Links by HTML: Markdown has no places inside a table.
             back = f'<a{place} href="#claim-{number}">{number}</a>'
-            lines.append(f"| {back} | {shown} | {there} of {len(coverage)} |")
+            apart = ", ".join(apart_in(rule)) or "–"
+            lines.append(f"| {back} | {shown} | {there} of {len(coverage)} | {apart} |")
             place = ""
     return "\n".join(lines)
+
+
+def apart_in(rule: Rule) -> list[str]:
+    """The settings beside the method in which two runs that a rule compares differ, in any of its
+    pairs. Tuned runs are not asked: there each method has its own settings by design.
+
+    >>> from fwrnn_core.claims.paper import CLAIMS
+    >>> apart_in(next(c.published for c in CLAIMS if c.key == "noisy-adam"))
+    ['learning rate', 'batch size']
+    """
+    configs = {c.name: c for c in published_runs()}
+    pairs = (
+        (configs[a], configs[b])
+        for part in _parts(rule)
+        for comparison in _compared(part)
+        for a, b in combinations(comparison.names(), 2)
+        if a in configs and b in configs and configs[a].data == configs[b].data
+    )
+    return list(dict.fromkeys(what for pair in pairs for what in unequal(*pair)))
+
+
+def _compared(rule: Rule) -> Iterator[Comparison]:
+    """The comparisons that a rule judges, under whatever names it has them."""
+    if not is_dataclass(rule):
+        return
+    for each in fields(rule):
+        value = getattr(rule, each.name)
+        for v in value if isinstance(value, tuple) else (value,):
+            # Not what the paper claims of other runs.
+            if hasattr(v, "measure") and set(v.names()) <= set(rule.names()):
+                yield v
 
 
 def _runs(pattern: str, names: Sequence[str], evidence: Evidence, folder: Path) -> str:

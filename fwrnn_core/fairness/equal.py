@@ -96,7 +96,7 @@ def equal_reading(evidence: Evidence, task: str) -> str:
         f" {after}."
     )
     better, worse = ([m for m, t in changed.items() if t.side == side] for side in (1, -1))
-    text += " Against its own runs of equal passes, the change in gradients"
+    text += " Against its own runs of equal passes, each method by itself, the change in gradients"
     told = [
         f"{verb} {named(who, changed)}"
         for verb, who in (("helps", better), ("costs", worse))

@@ -40,6 +40,7 @@ from fwrnn_core.reports.runs import (
     seconds_per_epoch,
     timed_alike,
 )
+from fwrnn_core.reports.settings import unequal
 from fwrnn_core.reports.short_runs import adjusted, live
 from fwrnn_core.reports.tables import (
     TAIL,
@@ -95,5 +96,6 @@ __all__ = [
     "timed_alike",
     "times_beside_print",
     "unbroken",
+    "unequal",
     "x_label",
 ]
