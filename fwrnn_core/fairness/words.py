@@ -245,8 +245,8 @@ def truncation_finding(evidence: Evidence) -> str:
     ]
     which = f": {listed([f'{in_words(m)} on {TASKS[task]}' for task, m in kept])}" if kept else ""
     text = (
-        "**Truncated backpropagation** has the highest means of the tanh network, with either"
-        " optimizer. Of its"
+        "**Truncated backpropagation** (TBPTT) has the highest means of the tanh network, with"
+        " either optimizer. Of its"
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
         f" the correction for several comparisons{which}."
     )
