@@ -404,6 +404,7 @@ def test_a_row_with_one_seed_is_judged_by_the_spread_of_the_rows_that_were_repea
     assert (deviation, freedom) == (pytest.approx(math.sqrt((2 + 8) / 2)), 2)
     measured = found.measure(Evidence())
     assert measured.half == pytest.approx(4.30265 * deviation * math.sqrt(2), rel=1e-4)
+    assert measured.note.startswith("1 seed, spread of the repeated rows; "), "a ± needs a source"
     assert not measured.apart
     seeds("fw-k5", [93])
     (paths.records() / "har2/seeds/fw-k5/seed-43.json").unlink()

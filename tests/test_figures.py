@@ -91,6 +91,15 @@ def test_colours_stand_out_on_white(look: figures.Look) -> None:
     assert 1.05 / (luminance(look.color) + 0.05) >= 3
 
 
+@pytest.mark.parametrize("color", [figures.MUTED, *(look.color for look in figures.LOOKS)])
+def test_words_can_be_read_on_white(color: str) -> None:
+    """WCAG 2.1, 1.4.3: words need a contrast of 4.5 : 1, and keep their colour's name."""
+    words = figures.readable(color)
+    assert 1.05 / (luminance(words) + 0.05) >= 4.5
+    hue, dark = (mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(one))[0] for one in (color, words))
+    assert hue == pytest.approx(dark, abs=0.01)
+
+
 def test_points_that_do_not_fit_are_named() -> None:
     _, ax = figures.panel()
     with pytest.raises(ConfigError, match="'Adam' has 3 points, x has 2"):

@@ -16,7 +16,7 @@ import numpy as np
 
 from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import signed
+from fwrnn_core.fairness import ENOUGH, signed
 from fwrnn_core.reports import (
     first_reaching,
     last_accuracy,
@@ -136,7 +136,9 @@ class Accuracy:
         best, lost = repeats.difference(evidence, self.terms), repeats.lost(evidence, self.names())
         if best is None:
             return Measured(None, note=lost, comparable=False)
-        notes = [lost, _seeds(best.seeds)]
+        borrowed = best.half is not None and best.seeds < ENOUGH
+        spread = ", spread of the repeated rows" if borrowed else ""
+        notes = [lost, f"{_seeds(best.seeds)}{spread}"]
         if best.half is not None:
             # The best of many epochs lifts a restless curve more than a steady one.
             at_last = repeats.difference(evidence, self.terms, last_accuracy)

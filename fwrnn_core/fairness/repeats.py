@@ -173,7 +173,7 @@ def finish_rows(ax: Axes, names: list[str]) -> None:
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             va="center",
-            color=figures.FAINT,
+            color=figures.MUTED,
             fontsize=9,
         )
 

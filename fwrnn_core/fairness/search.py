@@ -23,7 +23,7 @@ TASKS = {"har2": "HAR-2", "noisy-har2": "Noisy-HAR-2"}
 
 def empty(ax: Axes, place: float, *, horizontal: bool = False) -> None:
     """Say at one place of a categorical axis that nothing has been run there."""
-    style: dict[str, Any] = {"color": figures.FAINT, "fontsize": 9, "va": "center", "ha": "center"}
+    style: dict[str, Any] = {"color": figures.MUTED, "fontsize": 9, "va": "center", "ha": "center"}
     if horizontal:
         ax.text(0.5, place, "not run yet", transform=ax.get_yaxis_transform(), **style)
     else:

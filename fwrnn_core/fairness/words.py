@@ -280,8 +280,8 @@ def truncation_finding(evidence: Evidence) -> str:
     if kept and not any(together[place] <= 0.05 for place in kept):
         which += f"; none, if all {len(together)} comparisons of both data sets count"
     text = (
-        "**Truncated backpropagation** has the highest means of the tanh network, with either"
-        " optimizer. Of its"
+        "**Truncated backpropagation** (TBPTT) has the highest means of the tanh network, with"
+        " either optimizer. Of its"
         f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
         f" the correction for several comparisons{which}."
     )

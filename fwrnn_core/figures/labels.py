@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fwrnn_core.figures.style import FAINT, STYLE
+from fwrnn_core.figures.style import FAINT, STYLE, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def label_ends(ax: Axes) -> None:
             xycoords="axes fraction",
             textcoords="axes fraction",
             va="center",
-            color=line.get_color(),
+            color=readable(line.get_color()),
             arrowprops={
                 "arrowstyle": "-",
                 "color": FAINT if far else line.get_color(),

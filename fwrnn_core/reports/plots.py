@@ -56,7 +56,7 @@ def shown(fig: Figure, begun: object) -> Figure | None:
 
 def note(ax: Axes, text: str) -> None:
     """Words in a panel that has nothing else to show."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=figures.FAINT)
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=figures.MUTED)
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
     ax.grid(False)
 

@@ -6,7 +6,7 @@ import { groupVertices } from "./inner-view.js";
 
 const PAD = { left: 40, right: 10, top: 8, bottom: 26 };
 const NAME = { size: 12, style: "600" };
-const NAMED = 460; // wide enough to write the series' names at their ends
+const NAMED = 280; // wide enough to write the series' names at their ends, also on a phone
 
 /**
  * series: [{ points: [[x, y]], colour, width, dash, mark, name }], x from 0 to `xMax`.
@@ -79,7 +79,8 @@ function yTicks(low, high, log) {
   }
   let powers = ticks(Math.ceil(low), Math.floor(high), 3).filter(Number.isInteger);
   if (powers.length < 2) powers = [low + 0.1 * (high - low), high - 0.1 * (high - low)];
-  return powers.map((at) => ({ at, text: show(10 ** at, Number.isInteger(at) ? 1 : 2) }));
+  const power = (at) => show(10 ** at, 1).replace(/^1·/, "");
+  return powers.map((at) => ({ at, text: Number.isInteger(at) ? power(at) : show(10 ** at, 2) }));
 }
 
 /** The unit ball with its vertices, −∇F and Δ_K/δ: direction and agreement in one picture. */
