@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fwrnn_core import figures
+from fwrnn_core.book.key import _MARKERS, key
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.figures.key import entries
+from fwrnn_core.figures.style import LOOKS
 
 mpl.use("Agg")
 heights = st.lists(st.floats(-10, 10), min_size=1, max_size=7)
@@ -138,3 +143,22 @@ def test_a_band_is_drawn_where_the_limits_lie_apart() -> None:
     assert (line.get_label(), line.get_color()) == ("two", look.color)
     assert (line.get_markevery(), line.get_linewidth()) == (2, 1.4)
     assert line.get_ydata() == pytest.approx(0.5)
+
+
+def test_a_picture_carries_its_key(tmp_path: Path) -> None:
+    """As it is drawn: what a phone shows below the picture is what the picture shows."""
+    names = ["Adam", "K = 5", "a < b & c"]
+    fig, axes = plt.subplots(ncols=2)
+    for ax in axes:
+        figures.curves(ax, {name: np.arange(3.0) * i for i, name in enumerate(names)})
+    fig.savefig(tmp_path / "a.svg")
+    plt.close(fig)
+    found = entries((tmp_path / "a.svg").read_text("utf-8"))
+    assert [one.name for one in found] == names, "once, though both panels name it"
+    for one, look in zip(found, figures.looks(names).values(), strict=True):
+        assert (one.color, one.marker) == (look.color, look.marker)
+        assert one.dashes == (() if look.linestyle == "-" else look.linestyle[1])
+    shown = key((tmp_path / "a.svg").read_text("utf-8"))
+    assert shown.count("<li>") == 3
+    assert "a &lt; b &amp; c" in shown
+    assert all(look.marker in _MARKERS for look in LOOKS)

@@ -27,6 +27,7 @@ from fwrnn_core.batch.stamp import essence, read
 from fwrnn_core.book import noscript
 from fwrnn_core.book.assets import finish
 from fwrnn_core.book.autodoc import mend_docstring, mend_signature, skip_fields
+from fwrnn_core.book.key import add_keys
 from fwrnn_core.book.onepage import add_widgets, move_page
 from fwrnn_core.book.sharing import describe_page
 from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable, with_new_records
@@ -208,6 +209,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", watch_static)
     app.connect("source-read", show_executed)
     app.connect("doctree-read", follow_glue)
+    app.connect("doctree-resolved", add_keys)
     app.connect("env-get-outdated", with_new_records)
     # Before the extension that writes the tags.
     app.connect("html-page-context", describe_page, priority=400)

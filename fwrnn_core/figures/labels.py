@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fwrnn_core.figures.key import element_id
 from fwrnn_core.figures.style import FAINT, STYLE, readable
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def label_ends(ax: Axes) -> None:
             textcoords="axes fraction",
             va="center",
             color=readable(line.get_color()),
+            gid=element_id(line),
             arrowprops={
                 "arrowstyle": "-",
                 "color": FAINT if far else line.get_color(),

@@ -222,6 +222,22 @@ def test_a_phone_s_drawer_of_contents_closes_on_the_section_chosen(visit: Visit,
     assert visit.trouble == []
 
 
+def test_a_phone_names_the_curves_below_a_picture_that_scrolls(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/notebooks/experiments/har2.html")
+    settle(visit.page)
+    keys = visit.page.locator("figure .figure-key")
+    assert keys.count() >= 3
+    look(visit.page, "light", 1280)
+    assert not any(keys.nth(i).is_visible() for i in range(keys.count()))
+    look(visit.page, "light", 390)
+    names = keys.first.locator("li")
+    assert {"Adam", "K = 5"} <= {text.strip() for text in names.all_inner_texts()}
+    edges = names.evaluate_all("items => items.map((item) => item.getBoundingClientRect().right)")
+    assert min(edges) > 0
+    assert max(edges) <= 390
+    assert visit.trouble == []
+
+
 def test_paper_shows_whole_tables_and_dark_figures_in_ink(visit: Visit, site: str) -> None:
     visit.page.goto(f"{site}/notebooks/experiments/tuning.html")
     settle(visit.page)
