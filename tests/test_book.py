@@ -90,10 +90,12 @@ def document(*paragraphs: nodes.paragraph) -> nodes.document:
 def test_a_description_has_no_formulas() -> None:
     formula = nodes.math("", r"\Delta_K")
     page = document(
-        paragraph("The walk ends at ", formula, ". It never leaves the ball. Why?"),
+        paragraph("The walk ends at ", formula, ". It never leaves the ball."),
+        paragraph("So the paper says:"),
+        paragraph("Question. Is it (Sec. II) short? Why? It is ", formula, ". Long."),
         paragraph("word " * 60),
     )
-    assert sharing.description(page) == "It never leaves the ball. Why?"
+    assert sharing.description(page) == "Is it (Sec. II) short? Why?"
     long = sharing.description(document(paragraph("word " * 60)))
     assert long.endswith("…")
     assert len(long) <= sharing.LENGTH

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 LENGTH = 200
+# Not after "Sec.", "Fig." and "et al.", which end no sentence.
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!Sec\.)(?<!Fig\.)(?<!al\.)\s+")
+_HEADS = ("", "Question.")
 
 
 def describe_page(
@@ -28,22 +31,27 @@ def describe_page(
 
 
 def description(doctree: nodes.document) -> str:
-    """The first sentences of prose that hold no mathematics, up to 200 characters."""
+    """The first sentences of a paragraph and those that go on from them, up to 200 characters and
+    up to one that holds mathematics or leads, by a colon, to what is not there."""
     chosen = ""
     for paragraph in doctree.findall(nodes.paragraph):
         if not isinstance(paragraph.parent, nodes.section):
             continue
-        for sentence in re.split(r"(?<=[.!?:])\s+", _prose(paragraph)):
-            if "\0" in sentence or not sentence:
-                continue
-            if len(chosen) + len(sentence) > LENGTH:
-                return chosen or sentence[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
-            chosen = f"{chosen} {sentence}".strip()
+        for sentence in _SENTENCES.split(_prose(paragraph)):
+            told = not ("\0" in sentence or sentence.endswith(":") or sentence in _HEADS)
+            if chosen and (not told or len(chosen) + len(sentence) >= LENGTH):
+                return chosen
+            if not told and sentence not in _HEADS:
+                break  # the next sentence may need this one
+            if told and len(sentence) > LENGTH:
+                return sentence[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
+            if told:
+                chosen = f"{chosen} {sentence}".strip()
     return chosen
 
 
 def _prose(paragraph: nodes.paragraph) -> str:
-    """The paragraph's text, with a NUL where there is a formula or a citation's brackets."""
+    """The paragraph's text, with a NUL where there is a formula."""
     parts = []
     for node in paragraph.findall():
         if isinstance(node, nodes.math):
