@@ -40,7 +40,7 @@ from fwrnn_core.reports.runs import (
     seconds_per_epoch,
     timed_alike,
 )
-from fwrnn_core.reports.short_runs import adjusted, live
+from fwrnn_core.reports.short_runs import adjusted, has_moved, live
 from fwrnn_core.reports.tables import (
     TAIL,
     beside_print,
@@ -72,6 +72,7 @@ __all__ = [
     "draw_groups",
     "draw_losses",
     "first_reaching",
+    "has_moved",
     "is_ours",
     "label",
     "last_accuracy",
