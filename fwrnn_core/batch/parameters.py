@@ -163,7 +163,10 @@ def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None
     }
     wanted = kinds.get(type(default))
     # A number may be given where text is the default: "spectral" or 2 are both norms.
-    if wanted is None or value is None or (isinstance(default, str) and not isinstance(value, str)):
+    if wanted is None or (isinstance(default, str) and not isinstance(value, str)):
+        return
+    # Of None the rules of values.py judge; yes and no have none.
+    if value is None and not isinstance(default, bool):
         return
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         # Norms and step sizes take words as well as numbers, and say themselves which.
