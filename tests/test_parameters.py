@@ -27,7 +27,7 @@ def test_every_default_is_within_its_range() -> None:
     """A rule that refused the book's own value would be wrong, and a wish to repeat it too."""
     for name in batch.book_notebooks():
         for parameter, text in parameters.declared(name).items():
-            given = {parameter: parameters._default(text)}
+            given = parameters.parse([(parameter, text)])
             assert not parameters.changed(name, given), (name, parameter)
             assert parameters.check(name, given, "quick")[parameter] == given[parameter]
 
