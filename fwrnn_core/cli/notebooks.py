@@ -21,14 +21,16 @@ examples:
   fwrnn run notebooks/experiments --jobs 4     a folder of notebooks, side by side
   fwrnn run har2 --profile paper               at full length: trains the runs that are missing
 
-Exit status: 0 all done; 1 a notebook failed (the others went on, and its copy is kept).
+Exit status: 0 all done; 1 a notebook failed (the others went on, and its copy is kept); 2 a mistake
+in what you typed, or data that cannot be had (nothing ran); 130 interrupted.
 """
 _BOOK_EPILOG = """\
 examples:
   fwrnn book                                   prints the page to open
   fwrnn book --format singlehtml               the whole book as one page, to print or to send
 
-Exit status: 0 built; 1 a notebook failed or the build warned (it is strict).
+Exit status: 0 built; 1 a notebook failed or the build warned (it is strict); 2 a mistake in what
+you typed, or data that cannot be had; 130 interrupted.
 """
 
 

@@ -41,7 +41,7 @@ from fwrnn_core.reports.runs import (
     timed_alike,
 )
 from fwrnn_core.reports.settings import unequal
-from fwrnn_core.reports.short_runs import adjusted, live
+from fwrnn_core.reports.short_runs import adjusted, has_moved, live
 from fwrnn_core.reports.tables import (
     TAIL,
     beside_print,
@@ -73,6 +73,7 @@ __all__ = [
     "draw_groups",
     "draw_losses",
     "first_reaching",
+    "has_moved",
     "is_ours",
     "label",
     "last_accuracy",

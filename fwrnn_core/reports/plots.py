@@ -14,12 +14,14 @@ from fwrnn_core.reports.names import (
     Y_AXES,
     is_ours,
     label,
+    listed,
     method,
     published,
     short,
     x_label,
 )
 from fwrnn_core.reports.runs import Recorded, timed_alike
+from fwrnn_core.reports.short_runs import has_moved
 from fwrnn_core.reports.tables import best_accuracy
 from fwrnn_core.training import Record
 
@@ -119,10 +121,18 @@ def _places(record: Record, x: str) -> np.ndarray:
 def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve: str = "") -> None:
     """Runs by label, one per seed: their mean, and their range as a band.
 
-    Draws the minibatch losses, as a running mean, or a per-epoch ``curve``.
+    Draws the minibatch losses, as a running mean, or a per-epoch ``curve``. Of runs that ended
+    before their first update there is nothing to draw; the title says so.
     """
     _check(x)
+    still = [text for text, runs in groups.items() if not any(map(has_moved, runs))]
+    if still:
+        ax.set_title(
+            f"{listed([short(text) for text in still])}: too few minibatches for an update"
+        )
     for text, look in figures.looks(list(groups)).items():
+        if text in still:
+            continue
         lines = [
             (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x, 15)
             for r in groups[text]

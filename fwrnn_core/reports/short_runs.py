@@ -41,6 +41,13 @@ def live(
     return runs
 
 
+def has_moved(record: Record) -> bool:
+    """Whether the run came to an outer update: with fewer minibatches than K it ends where it
+    began."""
+    updates = record.curve("updates")
+    return not updates.size or bool(updates[-1] > 0)
+
+
 def adjusted(
     config: RunConfig, *, inner_steps: int, radius: float | None = None, norm: float | str = 2.0
 ) -> tuple[str, RunConfig]:
