@@ -106,15 +106,18 @@ def names(task: str, method: str, stage: Literal["final", "equal"]) -> dict[int,
     return {seed: f"fair/{task}/{stage}/{method}/seed-{seed}" for seed in seeds}
 
 
-def search(task: str, method: str) -> list[RunConfig]:
+@cache
+def search(task: str, method: str) -> tuple[RunConfig, ...]:
     """The trials of one method: the same draws for every method and task."""
     if method not in METHODS:
         raise unknown("method", method, METHODS)
-    found = []
-    for trial, (lr, batch, decay, radius) in enumerate(_draws()):
-        name = f"fair/{task}/search/{method}/{trial:02d}"
-        found.append(_run(name, task, method, lr, batch, decay, radius, SEARCH_EPOCHS, 0))
-    return found
+    return tuple(
+        _run(
+            f"fair/{task}/search/{method}/{trial:02d}",
+            task, method, lr, batch, decay, radius, SEARCH_EPOCHS, 0,
+        )
+        for trial, (lr, batch, decay, radius) in enumerate(_draws())
+    )  # fmt: skip
 
 
 @cache

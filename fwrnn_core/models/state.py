@@ -40,6 +40,11 @@ def positive(**sizes: int) -> None:
 
 def check_input(x: Tensor, input_size: int) -> None:
     """Raise :class:`ConfigError` unless ``x`` is ``[N, T, input_size]`` with N, T at least 1."""
+    if not isinstance(x, Tensor):
+        raise ConfigError(
+            f"input is a {type(x).__name__}: the model takes a tensor [N, T, {input_size}] "
+            "(torch.as_tensor(…); packed sequences are not taken)"
+        )
     if x.dim() != 3 or x.size(2) != input_size or x.numel() == 0:
         raise ConfigError(
             f"input of shape {tuple(x.shape)}: the model takes [N, T, {input_size}] with "

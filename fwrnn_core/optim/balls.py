@@ -64,7 +64,8 @@ class PBall:
     """The ball of the p-norm of all entries, 1 ≤ p ≤ ∞, whatever the tensor's shape."""
 
     def __init__(self, p: float) -> None:
-        self.p = p
+        # Nearer to 1 the balls agree to a float32, and powers of q − 1 amplify float64's rounding.
+        self.p = p = 1.0 if p < 1 + 1e-9 else p
         self.q = 1.0 if math.isinf(p) else math.inf if p == 1 else p / (p - 1)
 
     def norm(self, x: Tensor) -> Tensor:

@@ -1,18 +1,65 @@
-"""What a saved optimizer state must have in common with the optimizer that loads it."""
+"""``state_dict()`` and its loading: what a saved state must have in common with the optimizer."""
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch.optim import Optimizer
 
 from fwrnn_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fwrnn_core.optim.frank_wolfe import FrankWolfe
 
 VERSION = 1
 #: Options by which groups of equal shapes are told apart: an order is seen through them.
 TELLING = ("norm", "inner_steps", "maximize", "gradient_momentum")
 #: Buffers of a walk, as large as the parameter each; the next loop writes them anew.
 WALK = ("anchor", "direction", "gradient_average", "first_gradient")
+
+
+def save(opt: FrankWolfe, base: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The whole state, given torch's own way to its part; users' hooks see the whole."""
+    own = {**opt._settings(), "updates": opt.updates, "skipped": opt.skipped}
+    outer = opt._outer.state_dict(opt.param_groups) if opt._outer is not None else None
+
+    def complete(_: Optimizer, found: dict[str, Any]) -> dict[str, Any]:
+        return assemble(found, outer, own)
+
+    with opt.register_state_dict_post_hook(complete, prepend=True):
+        return base()
+
+
+def load(
+    opt: FrankWolfe, state_dict: dict[str, Any], base: Callable[[dict[str, Any]], None]
+) -> None:
+    """The inverse, given torch's own way. Users' hooks come first, which may make the state what it
+    has to be, and last, when all is loaded.
+
+    Raises:
+        ConfigError: the state does not fit; nothing is changed then.
+    """
+    taken: dict[str, Any] = {}
+
+    def fit(_: Optimizer, found: dict[str, Any]) -> dict[str, Any]:
+        check(found, opt._settings(), opt.param_groups)
+        # Copies: a live state_dict shares its tensors with the optimizer that it came from.
+        taken.update(copy.deepcopy(found))
+        return taken
+
+    def complete(_: Optimizer) -> None:
+        if opt._outer is not None:
+            opt._outer.load(taken["outer"], opt.param_groups)
+        opt.updates, opt.skipped = (taken["frank_wolfe"][key] for key in ("updates", "skipped"))
+
+    with (
+        opt.register_load_state_dict_pre_hook(fit),
+        opt.register_load_state_dict_post_hook(complete, prepend=True),
+    ):
+        base(dict(state_dict) if isinstance(state_dict, Mapping) else {})
 
 
 def assemble(base: Mapping[str, Any], outer: Any, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -357,9 +356,7 @@ class FrankWolfe(diagnostics.Reports):
         1
         """
         self._watch.saved(self.param_groups, self._inside_anchored)
-        own = {**self._settings(), "updates": self.updates, "skipped": self.skipped}
-        outer = self._outer.state_dict(self.param_groups) if self._outer is not None else None
-        return checkpoint.assemble(super().state_dict(), outer, own)
+        return checkpoint.save(self, super().state_dict)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a :meth:`state_dict`, also of the middle of a loop, without rounding.
@@ -371,14 +368,8 @@ class FrankWolfe(diagnostics.Reports):
             ConfigError: the state of another optimizer or version, of other shapes, names or order,
                 or in the middle of a loop with other settings. Nothing is changed then.
         """
-        checkpoint.check(state_dict, self._settings(), self.param_groups)
-        # Copies: a live state_dict shares its tensors with the optimizer that it came from.
-        super().load_state_dict(copy.deepcopy(state_dict))
-        if self._outer is not None:
-            self._outer.load(copy.deepcopy(state_dict["outer"]), self.param_groups)
+        checkpoint.load(self, state_dict, super().load_state_dict)
         self._watch.clear()
-        own = state_dict["frank_wolfe"]
-        self.updates, self.skipped = own["updates"], own["skipped"]
 
     def _settings(self) -> dict[str, Any]:
         kinds = {"solver": type(self.solver).__name__, "outer": type(self.outer).__name__}

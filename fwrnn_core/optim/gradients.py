@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from fwrnn_core.errors import ConfigError, FwrnnError
-from fwrnn_core.optim import inner, native, walk
+from fwrnn_core.errors import FwrnnError
+from fwrnn_core.optim import inner, native, options, walk
 
 
 class NonFiniteGradient(FwrnnError, ArithmeticError):
@@ -31,11 +31,7 @@ def collect(group: dict[str, Any], grad_scale: torch.Tensor | None) -> inner.Par
             continue
         params.append(p)
         grads.append(g)
-        if g.layout is not torch.strided:
-            raise ConfigError(
-                f"the gradient of a parameter of shape {tuple(g.shape)} is sparse ({g.layout}); "
-                "use dense gradients (for nn.Embedding: sparse=False)"
-            )
+        options.check_dense(g)
     if grads and (grad_scale is not None or group["maximize"]):
         with torch.no_grad():
             if grad_scale is not None:

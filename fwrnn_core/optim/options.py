@@ -151,6 +151,15 @@ def check_group(group: Mapping[str, Any], step_size: StepSize) -> None:
             )
 
 
+def check_dense(gradient: torch.Tensor) -> None:
+    """Refuse a sparse gradient: the balls are of whole tensors."""
+    if gradient.layout is not torch.strided:
+        raise ConfigError(
+            f"the gradient of a parameter of shape {tuple(gradient.shape)} is sparse "
+            f"({gradient.layout}); use dense gradients (for nn.Embedding: sparse=False)"
+        )
+
+
 def check_memory(groups: Iterable[Mapping[str, Any]]) -> None:
     """Refuse weights that lie in each other: a walk puts a weight back to ω_t, and where another
     one has moved it meanwhile, that is another place."""

@@ -61,7 +61,10 @@ def _shrink(a: Tensor, p: float) -> Tensor:
 
     # ‖λ y^(p−1)‖_q = λ at the solution, hence λ = ‖a − y‖_q, with 0 ≤ y ≤ a and ‖y‖_p = 1.
     q = p / (p - 1)
-    high = float(torch.linalg.vector_norm(a, q))
+    largest = float(a.max())
+    # For p near 1, q is large and m^q leaves float64; the power of the largest entry decides.
+    unit = largest if abs(q * math.log10(largest)) > 250 else 1.0
+    high = unit * float(torch.linalg.vector_norm(a / unit, q))
     low = max(0.0, high - a.numel() ** max(0.0, 1 / q - 1 / p))
     for _ in range(56):
         middle = (low + high) / 2

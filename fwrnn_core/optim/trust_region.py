@@ -13,6 +13,7 @@ from torch import Tensor
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.optim.balls import scaled
 from fwrnn_core.optim.numbers import as_number
+from fwrnn_core.optim.options import check_dense
 from fwrnn_core.optim.walk import flatten, unflatten
 
 Product = Callable[[Tensor], Tensor]
@@ -262,4 +263,7 @@ def _gradient(
 
 
 def _dense(g: Tensor | None, p: Tensor) -> Tensor:
-    return torch.zeros_like(p) if g is None else g
+    if g is None:
+        return torch.zeros_like(p)
+    check_dense(g)
+    return g

@@ -96,7 +96,7 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
             first = loss
             _look_for_gradients(opt)
         finished = minibatch.advance(opt)
-        if finished is None:
+        if finished or finished is None:  # sooner than after K where the closure has lowered it
             break
     return first, finished or []
 

@@ -287,7 +287,7 @@ class RunConfig:
             what = f'with tbptt_rule="released", optimizer.{f.name}'
             _require(found == only, what, found, f"{only!r} alone")
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits: SHA-256 over every field but the name.
 

@@ -170,6 +170,15 @@ def test_a_search_with_a_trial_stopped_early_is_not_complete(home):
     assert fair.selected("har2", "adam") == last
 
 
+def test_asking_again_what_a_search_selected_hashes_no_config(home, monkeypatch):
+    """Pages ask some eighty times each; what files say is looked up every time, what follows from a
+    config's fields is not worked out anew."""
+    best = choose("har2", "adam", 3)
+    assert fair.selected("har2", "adam") == best
+    monkeypatch.setattr("fwrnn_core.training.config.canonical_json", None)
+    assert fair.selected("har2", "adam") == best
+
+
 def test_a_record_of_other_settings_is_no_trial(home):
     *most, last = fair.search("har2", "adam")
     for config in most:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.models import kernels
+from fwrnn_core.models import RecurrentNet, kernels
 from fwrnn_core.models.kernels import reference
 
 TOLERANCE = 1e-5
@@ -366,6 +366,40 @@ def test_autocast_leaves_the_kernels_alone(fused: str) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         states, _ = kernels.tanh_rnn(*inputs)
     assert torch.equal(states, kernels.tanh_rnn(*inputs)[0])
+
+
+@pytest.mark.parametrize("cell", ["tanh_rnn", "lstm", "indrnn"])
+def test_a_backward_pass_inside_autocast_has_the_kernels_precision(cell: str, fused: str) -> None:
+    """Its own products too: the plain ones write into float32, the IndRNN's took bfloat16."""
+    function, inputs = getattr(kernels, cell), arguments("tanh_rnn", 3, 4, 2, 5)
+    if cell == "lstm":
+        inputs = arguments("lstm", 3, 4, 2, 5)
+    elif cell == "indrnn":
+        inputs = [*inputs[:3], inputs[4], inputs[5]]
+    expected = run(function, inputs)[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = run(function, inputs)[1]
+    assert all(torch.equal(a, b) for a, b in zip(inside, expected, strict=True))
+
+
+def test_inside_a_transform_of_torch_func_the_reference_runs(fused: str) -> None:
+    net, x = RecurrentNet(2, 5, 3), torch.randn(4, 3, 6, 2)
+    assert_close(torch.vmap(net)(x), [net(v) for v in x], TOLERANCE)
+    weights = {name: p.detach() for name, p in net.named_parameters()}
+
+    def loss(weights: dict[str, Tensor]) -> Tensor:
+        return torch.func.functional_call(net, weights, (x[0],)).square().sum()
+
+    expected = torch.autograd.grad(net(x[0]).square().sum(), list(net.parameters()))
+    assert_close(list(torch.func.grad(loss)(weights).values()), expected, TOLERANCE)
+
+
+@pytest.mark.parametrize("cell", ["tanh_rnn", "lstm"])
+def test_gradients_in_a_batch_are_refused(cell: str, fused: str) -> None:
+    inputs = [v.requires_grad_() for v in arguments(cell, 3, 1, 2, 2)]
+    last = getattr(kernels, cell)(*inputs)[1]
+    with pytest.raises(ConfigError, match="one gradient at a time.*reference"):
+        torch.autograd.grad(last, inputs, torch.eye(2).unsqueeze(1), is_grads_batched=True)
 
 
 @pytest.mark.parametrize("cell", ["tanh", "lstm", "indrnn"])

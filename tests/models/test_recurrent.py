@@ -170,6 +170,12 @@ def test_wrong_inputs_are_named(shape: tuple[int, ...]) -> None:
         RecurrentNet(2, 4, 1)(torch.zeros(shape))
 
 
+def test_an_input_that_is_no_tensor_is_named() -> None:
+    packed = nn.utils.rnn.pack_sequence([torch.zeros(4, 3)])
+    with pytest.raises(ConfigError, match="PackedSequence.*takes a tensor"):
+        RecurrentNet(3, 4, 1)(packed)
+
+
 def test_a_uniform_start_of_the_lstm_draws_state_and_cell() -> None:
     net = RecurrentNet(1, 24, 1, cell="lstm", initial_state="uniform")
     with torch.no_grad():  # all gates ½, candidates 0: c_1 = c_0 / 2 and h_1 = tanh(c_1) / 2

@@ -71,6 +71,27 @@ def test_projection_is_the_nearest_point(x: torch.Tensor, norm: Any, seed: int) 
         assert float((residual * (y - nearest)).sum()) <= 1e-7 * scale
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1e3, 1e10, 1e30])
+@pytest.mark.parametrize("p", [math.nextafter(1, 2), 1 + 1e-7, 1.001, 1.01, 1.1])
+def test_projections_near_p_1(p: float, scale: float) -> None:
+    """The dual exponent is large there: a plain q-norm of what is outside overflows, or vanishes,
+    and with it the multiplier."""
+    x = scale * torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    nearest = ball_for(p, 1).project(x)
+    assert float(ball_for(p, 1).norm(nearest)) == pytest.approx(1, abs=1e-6)
+    for y in (-lmo(x - nearest, 1.0, p), ball_for(1, 1).project(x)):
+        assert float((x - nearest) @ (y - nearest)) <= 1e-7 * float((x - nearest).norm())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [1 + 10.0**-n for n in range(1, 16)])
+def test_vertices_of_equal_entries_near_p_1(p: float, dtype: torch.dtype) -> None:
+    """The power q − 1 amplifies the rounding of what is raised to it."""
+    for value in (1.0, 1e-38):
+        s = lmo(torch.full((7,), value, dtype=dtype), 1.0, p)
+        assert float(ball_for(p, 1).norm(s)) == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("norm", [*NORMS, "newton-schulz"])
 def test_every_dtype(norm: Any, dtype: torch.dtype) -> None:

@@ -71,6 +71,29 @@ def test_a_closure_that_raises_leaves_the_weights_and_may_be_called_again(error:
     assert float(w.detach().norm()) == pytest.approx(2 - 0.1, rel=1e-3)
 
 
+def test_a_closure_that_lowers_k_ends_the_loop_there() -> None:
+    """The loop that was complete went on, and its steps were added up as if it were not."""
+
+    def walked(inner_steps: int) -> torch.Tensor:
+        w = nn.Parameter(torch.tensor([3.0, 1.0]))
+        opt = FrankWolfe([w], lr=0.5, inner_steps=inner_steps, outer=None)
+        calls: list[int] = []
+
+        def closure() -> torch.Tensor:
+            calls.append(1)
+            opt.zero_grad()
+            loss = (w * w * torch.tensor([1.0, 9.0])).sum()
+            loss.backward()
+            opt.param_groups[0]["inner_steps"] = 2
+            return loss
+
+        opt.step(closure)
+        assert (len(calls), opt.updates, opt.inner_step) == (2, 1, 0)
+        return w.detach()
+
+    assert torch.equal(walked(5), walked(2))
+
+
 def test_a_nonfinite_gradient_in_a_closure_leaves_the_weights() -> None:
     w, opt = walking(0)
     calls = 0

@@ -88,6 +88,24 @@ def test_load_copies_a_live_state() -> None:
     assert same(weights(model), weights(other))
 
 
+def test_hooks_see_the_whole_state_and_may_change_it() -> None:
+    """As with torch's own optimizers: a hook of saving wraps what there is, one of loading unwraps
+    it before it is judged, and one after loading finds all of it there."""
+    model, opt = make(inner_steps=3)
+    other, twin = make(inner_steps=3)
+    opt.register_state_dict_post_hook(lambda _, state: {"wrapped": state})
+    twin.register_load_state_dict_pre_hook(lambda _, state: state["wrapped"])
+    seen: list[int] = []
+    twin.register_load_state_dict_post_hook(lambda loaded: seen.append(loaded.updates))  # type: ignore[attr-defined]
+    train(model, opt, 0, 7)
+    other.load_state_dict(model.state_dict())
+    twin.load_state_dict(opt.state_dict())
+    assert seen == [2]
+    train(other, twin, 7, 10)
+    train(model, opt, 7, 10)
+    assert same(weights(model), weights(other))
+
+
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_deepcopy_and_pickle(way: Any) -> None:
     pair = make(inner_steps=3)

@@ -171,6 +171,21 @@ def test_what_a_trust_region_cannot_do_is_said() -> None:
     assert opt.diagnostics()["inner_step"] == 0
 
 
+@pytest.mark.parametrize("backward", [True, False])
+def test_a_sparse_gradient_is_refused(backward: bool) -> None:
+    table = nn.Embedding(5, 2, sparse=True)
+    opt = FrankWolfe(table.parameters(), scope="global", solver="trust-region", outer=None)
+
+    def closure() -> Tensor:
+        loss = table(torch.arange(3)).sum()
+        if backward:
+            loss.backward()
+        return loss  # type: ignore[no-any-return]
+
+    with pytest.raises(ConfigError, match="sparse=False"):
+        opt.step(closure)
+
+
 def test_maximize_climbs() -> None:
     w = nn.Parameter(torch.tensor([0.5, -0.2], dtype=torch.float64))
     opt = FrankWolfe(

@@ -16,7 +16,14 @@ from torch.autograd import Function
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models.kernels import reference
 from fwrnn_core.models.kernels.backend import BACKENDS, backend_name, use_backend
-from fwrnn_core.models.kernels.functions import LSTM, DoubleBackwardError, Ops, TanhRNN, solid
+from fwrnn_core.models.kernels.functions import (
+    LSTM,
+    DoubleBackwardError,
+    Ops,
+    TanhRNN,
+    full_precision,
+    solid,
+)
 from fwrnn_core.models.kernels.ind import IndLayer
 from fwrnn_core.models.kernels.reference import IndOutput, Norm
 
@@ -121,8 +128,7 @@ def _check(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], gates
 
 
 def _apply(function: type[Function], *arguments: Any) -> Any:
-    # The kernels have one dtype from end to end; autocast would slip another one in.
-    with torch.autocast(arguments[1].device.type, enabled=False):
+    with full_precision(arguments[1].device):
         return function.apply(*(solid(a) if isinstance(a, Tensor) else a for a in arguments))
 
 

@@ -25,8 +25,8 @@ _forced: ContextVar[str | None] = ContextVar("fwrnn_backend", default=None)
 def use_backend(name: str) -> Iterator[None]:
     """Force a backend inside the block, whatever ``$FWRNN_BACKEND`` says.
 
-    ``"reference"`` is plain differentiable PyTorch: the one for Hessian-vector products and for
-    ``torch.func``. The choice is made in the forward pass; the backward pass may come later.
+    ``"reference"`` is plain differentiable PyTorch: the one for Hessian-vector products. The choice
+    is made in the forward pass; the backward pass may come later.
 
     Raises:
         ConfigError: a name that does not exist.
@@ -64,7 +64,8 @@ def backend_name(device: torch.device | str = "cpu", dtype: torch.dtype = torch.
     ``"c"`` (CPU, float32, needs a C compiler once), ``"cuda"`` (cuDNN for the tanh RNN and the
     LSTM, Triton for the IndRNN), ``"torch"`` (fused forward and backward in plain PyTorch, any
     device and dtype) or ``"reference"``: also while ``torch.jit.trace`` or ``torch.export`` record
-    what PyTorch does, which other kernels are no part of. The GRU is always PyTorch's own.
+    what PyTorch does, which other kernels are no part of, and inside a transform of ``torch.func``
+    (vmap, grad, jvp, …), which cannot look into them. The GRU is always PyTorch's own.
 
     Raises:
         ConfigError: a forced backend that does not exist or cannot run here.
@@ -72,7 +73,7 @@ def backend_name(device: torch.device | str = "cpu", dtype: torch.dtype = torch.
     >>> backend_name("cpu", torch.float64)
     'torch'
     """
-    if _recorded():
+    if _recorded() or _transformed():
         return "reference"
     name, kind = wanted(), torch.device(device).type
     if name in ("torch", "reference"):
@@ -106,6 +107,11 @@ def _recorded() -> bool:
     """Whether PyTorch's operations are being written down, to be run later elsewhere."""
     exporting = getattr(torch.compiler, "is_exporting", None)  # since torch 2.7
     return torch.jit.is_tracing() or bool(exporting and exporting())
+
+
+def _transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work in the forward pass."""
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 @cache

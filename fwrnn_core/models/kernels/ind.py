@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from fwrnn_core.models.kernels.functions import Ops, dense, refuse_double_backward
+from fwrnn_core.models.kernels.functions import Ops, dense, first_derivative
 
 
 class IndLayer(Function):
@@ -75,7 +75,7 @@ class IndLayer(Function):
             y = ops.affine(top, scale, shift, one[None] if mask is None else mask)
         else:
             y = top.clone() if last_only else top
-        ctx.ops, ctx.order, ctx.own = ops, order, own
+        ctx.ops, ctx.device, ctx.order, ctx.own = ops, x.device, order, own
         ctx.save_for_backward(
             x, h0, weight, u, gamma, mask, h, z if order == "before" else None, center, rstd
         )
@@ -86,8 +86,8 @@ class IndLayer(Function):
         return y, h[-1].clone(), *batch
 
     @staticmethod
+    @first_derivative
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        refuse_double_backward()
         x, h0, weight, u, gamma, mask, h, z, center, rstd = ctx.saved_tensors
         ops, n = ctx.ops, h.size(0) * h.size(1)
         g, g_last = dense(gradients[0]), dense(gradients[1])
