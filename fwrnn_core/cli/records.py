@@ -24,10 +24,13 @@ examples:
   fwrnn records table3 'fair/*'      those of one of the paper's tables or figures, and others
   fwrnn records --state missing      what has not been begun
 
-States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn train`
-goes on from the epoch shown); running; missing (not begun); diverged. "minutes" are those of
-training, so far up to the last save. "best test" is the highest test accuracy of any epoch. The
-last line says in which folder the records are.
+States: complete; partial (stopped by --stop-after); interrupted (killed, or Ctrl-C: `fwrnn
+train` goes on from the epoch shown); running; missing (not begun); diverged; damaged. "minutes"
+are those of training, so far up to the last save. "best test" is the highest test accuracy of
+any epoch. The last line says in which folder the records are. A record that cannot be read is
+damaged: what is wrong with it, and the way out, stand below the list.
+
+Exit status: 0 listed; 2 a damaged record, or no run of that name.
 """
 _VERIFY_EPILOG = """\
 examples:
@@ -47,7 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     raw = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
         "records",
-        help="list what is trained, interrupted, running, missing or diverged",
+        help="list what is trained, interrupted, running, missing, diverged or damaged",
         description="List the runs of the catalogue, and those of your own, with their state.",
         epilog=_RECORDS_EPILOG,
         formatter_class=raw,
@@ -57,7 +60,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--state",
-        choices=("complete", "partial", "interrupted", "running", "missing", "diverged"),
+        choices=("complete", "partial", "interrupted", "running", "missing", "diverged", "damaged"),
         help="only the runs in this state",
     )
     parser.set_defaults(handler=list_records)
@@ -110,7 +113,10 @@ def list_records(args: argparse.Namespace) -> int:
     print(f"{counted(len(rows), 'run')}: {counts} {where}")
     if shown := {r.name: later[r.name] for r in rows if r.name in later}:
         print(experiments.waits(shown))
-    return 0
+    damaged = [r.trouble for r in rows if r.trouble]
+    for trouble in damaged:
+        print(trouble, file=sys.stderr)
+    return 2 if damaged else 0
 
 
 def _cells(row: Status) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch.optim import Optimizer
 
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.optim.options import make_plain
 
 if TYPE_CHECKING:
     from fwrnn_core.optim.frank_wolfe import FrankWolfe
@@ -74,6 +75,8 @@ def assemble(base: Mapping[str, Any], outer: Any, own: Mapping[str, Any]) -> dic
         index: {k: v for k, v in entry.items() if entry.get("active") or k not in WALK}
         for index, entry in base["state"].items()
     }
+    for group in base.get("param_groups", ()):  # torch's copies: what was set since is NumPy's yet
+        make_plain(group)
     return {**base, "state": state, "outer": outer, "frank_wolfe": own}
 
 

@@ -1,4 +1,4 @@
-"""How far each run is: complete, partial, interrupted, running, missing, diverged."""
+"""How far each run is: complete, partial, interrupted, running, missing, diverged, damaged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from fwrnn_core.errors import RecordError
 from fwrnn_core.training import checkpoint, records
 from fwrnn_core.training.config import RunConfig
 from fwrnn_core.training.records import Record
@@ -16,7 +17,8 @@ from fwrnn_core.training.records import Record
 class Status:
     """One run's line: ``best`` is the best test accuracy as a fraction, None if there is none;
     ``epochs`` is None where a search has yet to decide the run's settings. ``seconds`` are those of
-    what is saved: of a run that goes on, up to its last checkpoint."""
+    what is saved: of a run that goes on, up to its last checkpoint. ``trouble`` says what is wrong
+    with a record that is damaged, of which nothing else is known."""
 
     name: str
     state: str
@@ -24,6 +26,7 @@ class Status:
     epochs: int | None
     seconds: float
     best: float | None
+    trouble: str = ""
 
 
 def status(name: str, config: RunConfig | None, record: Record | None) -> Status:
@@ -75,8 +78,14 @@ def survey(
     others = [n for n in begun if n not in named and fnmatchcase(n, pattern)]
     rows = [_unfiled(begun[name]) for name in others]
     for name in named:
-        record = records.filed(name) if name in stored else None
-        rows.append(status(name, catalogue.get(name), record))
+        config = catalogue.get(name)
+        try:
+            record = records.filed(name) if name in stored else None
+        except RecordError as error:  # the others can be told of all the same
+            epochs = config.epochs if config else None
+            rows.append(Status(name, "damaged", 0, epochs, 0.0, None, str(error)))
+        else:
+            rows.append(status(name, config, record))
     known = {row.name for row in rows}
     rows += [
         Status(name, "missing", 0, None, 0.0, None)

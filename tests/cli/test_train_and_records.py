@@ -388,6 +388,21 @@ def test_a_damaged_record_is_refused_by_name(config, capsys):
     assert str(record) in capsys.readouterr().err
 
 
+def test_a_damaged_record_does_not_hide_the_others(config, capsys):
+    main(["train", config(), "--no-progress"])
+    main(["train", config(name="mine/other"), "--no-progress"])
+    record = records.path_of("mine/run")
+    record.write_text(record.read_text()[:-20])
+    capsys.readouterr()
+    assert main(["records", "mine/*"]) == 2
+    told = capsys.readouterr()
+    states = {line.split()[0]: line.split()[1] for line in told.out.splitlines() if "mine/" in line}
+    assert states == {"mine/other": "complete", "mine/run": "damaged"}
+    assert str(record) in told.err
+    assert "mine/other" not in told.err
+    assert main(["records", "mine/*", "--state", "complete"]) == 0
+
+
 def test_help_teaches_and_does_not_wait_for_torch():
     code = (
         "import sys; from fwrnn_core.cli import build_parser; build_parser(); "

@@ -231,6 +231,8 @@ def test_numbers_of_numpy_become_plain_ones() -> None:
         assert {key: group[key] for key in plain} == plain
         assert all(type(group[key]) in (int, float) for key in plain)
     json.dumps(opt.state_dict()["param_groups"])
+    opt.param_groups[0]["lr"] = np.float32(0.25)  # as a schedule of one's own would
+    json.dumps(opt.state_dict()["param_groups"])
     assert lmo(torch.tensor([3.0, 4.0]), norm=np.float32(2)).tolist() == pytest.approx([-0.6, -0.8])
 
 
