@@ -36,6 +36,22 @@ def record(name: str, accuracies: list[float], status: str = "complete") -> Reco
     )
 
 
+@pytest.mark.parametrize(("kept", "drawn"), [(3, [0.9, 0.4]), (8, [1.0] * 8)])
+def test_few_kept_losses_give_way_to_the_means_of_the_epochs(kept, drawn):
+    import matplotlib.pyplot as plt
+
+    run = record("har2/published/adam", [0.5, 0.6])
+    run.body["curves"]["train_loss"] = [0.9, 0.4]
+    places = list(range(1, kept + 1))
+    run.body["losses"] = {"loss": [1.0] * kept, "update": places, "gradient_evaluation": places}
+    ax = plt.figure().gca()
+    reports.draw_losses(ax, [run])
+    [line] = ax.get_lines()
+    assert list(line.get_ydata()) == drawn
+    assert ("of an epoch" in ax.get_ylabel()) == (kept == 3)
+    plt.close("all")
+
+
 def test_published_numbers_cover_every_row_of_the_catalogue():
     from fwrnn_core.experiments.published import TABLE3
 

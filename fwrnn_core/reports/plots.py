@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Runs = Sequence[Record] | Recorded
 SMOOTH = 9  # epochs in the running mean of a long curve
+FEW = 8  # minibatch losses, too few for a curve
 # On the axis itself, where no caption has to know which axis was chosen.
 UNTIMED = " (several versions or machines: not comparable)"
 
@@ -92,8 +93,17 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> None:
-    """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean."""
+    """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean.
+
+    A run of hundreds of epochs keeps few of its first ones' minibatch losses. Where each record has
+    fewer than :data:`FEW`, which are chance more than a curve, the epochs' means are drawn.
+    """
     _check(x)
+    found = runs.found if isinstance(runs, Recorded) else runs
+    if found and all(len(r.body["losses"]["loss"]) < FEW for r in found):
+        for record, line in _lines(ax, runs):
+            line(record.curve(x), record.curve("train_loss"))
+        return _finish(ax, runs, x, "training loss,\nmean of an epoch")
     for record, line in _lines(ax, runs):
         line(*_smooth(record, x, window))
     _finish(ax, runs, x, "minibatch loss")
