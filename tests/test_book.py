@@ -88,14 +88,17 @@ def document(*paragraphs: nodes.paragraph) -> nodes.document:
 
 
 def test_a_description_has_no_formulas() -> None:
-    formula = nodes.math("", r"\Delta_K")
+    formula, simple = nodes.math("", r"\Delta_K"), nodes.math("", r"\delta = 1")
     page = document(
         paragraph("The walk ends at ", formula, ". It never leaves the ball."),
         paragraph("So the paper says:"),
-        paragraph("Question. Is it (Sec. II) short? Why? It is ", formula, ". Long."),
+        paragraph("In short. Yes. It is ", formula, "."),
+        paragraph("Question. Is the step of Sec. II (Fig. 1) as short as ", simple, "? Why?"),
+        paragraph("It is ", formula, "."),
         paragraph("word " * 60),
     )
-    assert sharing.description(page) == "Is it (Sec. II) short? Why?"
+    said = "Is the step of Sec. II (Fig. 1) as short as δ = 1? Why?"
+    assert sharing.description(page) == said
     long = sharing.description(document(paragraph("word " * 60)))
     assert long.endswith("…")
     assert len(long) <= sharing.LENGTH

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 LENGTH = 200
 # Not after "Sec.", "Fig." and "et al.", which end no sentence.
 _SENTENCES = re.compile(r"(?<=[.!?])(?<!Sec\.)(?<!Fig\.)(?<!al\.)\s+")
-_HEADS = ("", "Question.")
+_HEADS = ("", "Question.", "In short.", "What we did.")
+_LETTERS = {"delta": "δ", "omega": "ω", "gamma": "γ"}
+_GREEK = re.compile(r"\\(" + "|".join(_LETTERS) + r")\b")
+_PLAIN = re.compile(r"(?:[^\W_]|[ =<>.])+")
+ENOUGH = 40  # characters; less says nothing of a page
 
 
 def describe_page(
@@ -38,24 +42,27 @@ def description(doctree: nodes.document) -> str:
         if not isinstance(paragraph.parent, nodes.section):
             continue
         for sentence in _SENTENCES.split(_prose(paragraph)):
-            told = not ("\0" in sentence or sentence.endswith(":") or sentence in _HEADS)
-            if chosen and (not told or len(chosen) + len(sentence) >= LENGTH):
+            if sentence in _HEADS:
+                continue
+            told = not ("\0" in sentence or sentence.endswith(":"))
+            if len(chosen) >= ENOUGH and (not told or len(chosen) + len(sentence) >= LENGTH):
                 return chosen
-            if not told and sentence not in _HEADS:
+            if not told:
+                chosen = ""
                 break  # the next sentence may need this one
-            if told and len(sentence) > LENGTH:
-                return sentence[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
-            if told:
-                chosen = f"{chosen} {sentence}".strip()
+            chosen = f"{chosen} {sentence}".strip()
+            if len(chosen) > LENGTH:
+                return chosen[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
     return chosen
 
 
 def _prose(paragraph: nodes.paragraph) -> str:
-    """The paragraph's text, with a NUL where there is a formula."""
+    """The paragraph's text, with a NUL where there is a formula that is more than letters."""
     parts = []
     for node in paragraph.findall():
         if isinstance(node, nodes.math):
-            parts.append("\0")
+            plain = _GREEK.sub(lambda found: _LETTERS[found[1]], node.astext())
+            parts.append(plain if _PLAIN.fullmatch(plain) else "\0")
         elif isinstance(node, nodes.Text) and not isinstance(node.parent, nodes.math):
             parts.append(str(node))
     return " ".join("".join(parts).split())
