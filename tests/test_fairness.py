@@ -564,8 +564,11 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
     finish(task, "sgd", [0.78, 0.791, 0.799])
     finish(task, "adam", [0.70, 0.71, 0.73])
     assert fairness.equal_reading(Evidence(), task) == "", "nothing is trained for it yet"
-    for config, accuracy in zip(fair.equal(task, "adam"), (0.90, 0.92, 0.91), strict=True):
+    seeds = zip(fair.equal(task, "adam"), (0.90, 0.92, 0.91), strict=True)
+    for count, (config, accuracy) in enumerate(seeds, 1):
         put(config, {"test_accuracy": [accuracy], "validation_loss": [0.5]})
+        said = fairness.equal_reading(Evidence(), task)
+        assert (f"With some of their seeds: Adam ({count} of 3)" in said) == (count < 3)
     evidence = Evidence()
     assert set(fairness.lengthened(evidence, task)) == {"adam"}
     change = fairness.lengthened(evidence, task)["adam"]
@@ -594,7 +597,7 @@ def test_truncation_is_told_with_equal_gradients_on_all_data():
         for method in ("adam-clip", "fw-k1", "fw-k5", "fw-k10"):
             spend(task, method, curves, 10)
         for method in ("adam-tbptt", "fw-tbptt"):
-            spend(task, method, [[0.7, end + 0.05] for _, end in curves], 80)
+            spend(task, method, [[0.7, a] for a in (0.85, 0.861, 0.87)], 80)
             for number, config in enumerate(fair.equal(task, method)[:3]):
                 lead = (0.0 if task == "har2" else 0.02) + (number - 1) / 1e4
                 put(config, {"test_accuracy": [curves[number][1] + lead], "validation_loss": [0.5]})

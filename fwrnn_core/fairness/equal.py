@@ -103,10 +103,18 @@ def equal_reading(evidence: Evidence, task: str) -> str:
         if who
     ]
     text += f" {listed(told)}." if told else " makes no detectable difference to any method."
-    without = [in_words(m) for m in fair.METHODS if not finals(evidence, task, m, equal_names)]
-    if without:
-        text += (
-            f" Not run: {listed(without)}; `fwrnn train 'fair/{task}/equal/*' --jobs 2` trains"
-            " what is missing."
-        )
-    return text
+    return text + _missing(evidence, task)
+
+
+def _missing(evidence: Evidence, task: str) -> str:
+    """Which methods have no run of equal gradients, or not all; empty where nothing is missing."""
+    there = {m: len(finals(evidence, task, m, equal_names)) for m in fair.METHODS}
+    wanted = {m: len(equal_names(task, m)) for m in fair.METHODS}
+    without = [in_words(m) for m, n in there.items() if not n]
+    partly = [f"{in_words(m)} ({n} of {wanted[m]})" for m, n in there.items() if 0 < n < wanted[m]]
+    said = [f"Not run: {listed(without)}"] if without else []
+    said += [f"With some of their seeds: {listed(partly)}"] if partly else []
+    if not said:
+        return ""
+    command = f"`fwrnn train 'fair/{task}/equal/*' --jobs 2` trains what is missing"
+    return f" {'. '.join(said)}; {command}."
