@@ -35,8 +35,10 @@ def describe_page(
 
 
 def description(doctree: nodes.document) -> str:
-    """The first sentences of a paragraph and those that go on from them, up to 200 characters and
-    up to one that holds mathematics or leads, by a colon, to what is not there."""
+    """The page's first sentences that say something by themselves, up to 200 characters.
+
+    It ends before a sentence that holds mathematics, or leads by a colon to what is not there, and
+    begins with no sentence that follows one of these in its paragraph."""
     chosen = ""
     for paragraph in doctree.findall(nodes.paragraph):
         if not isinstance(paragraph.parent, nodes.section):

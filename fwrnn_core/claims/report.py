@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from fwrnn_core.experiments.published import runs as published_runs
 from fwrnn_core.fairness import holm
 from fwrnn_core.reports import unequal
 from fwrnn_core.reports.names import unbroken
-from fwrnn_core.training import records
+from fwrnn_core.training import RunConfig, records
 
 # Verdicts that are verbs, after a number above one.
 _PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
@@ -232,7 +233,7 @@ def apart_in(rule: Rule) -> list[str]:
     >>> apart_in(next(c.published for c in CLAIMS if c.key == "noisy-adam"))
     ['learning rate', 'batch size']
     """
-    configs = {c.name: c for c in published_runs()}
+    configs = _published()
     pairs = (
         (configs[a], configs[b])
         for part in _parts(rule)
@@ -241,6 +242,11 @@ def apart_in(rule: Rule) -> list[str]:
         if a in configs and b in configs and configs[a].data == configs[b].data
     )
     return list(dict.fromkeys(what for pair in pairs for what in unequal(*pair)))
+
+
+@cache
+def _published() -> dict[str, RunConfig]:
+    return {config.name: config for config in published_runs()}
 
 
 def _compared(rule: Rule) -> Iterator[Comparison]:

@@ -6,7 +6,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness.final import comparisons
 from fwrnn_core.fairness.networks import network_leads
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.statistics import adjusted_p
+from fwrnn_core.fairness.statistics import adjusted_p, pooled_p
 from fwrnn_core.fairness.words import CHUNKED, PLAIN, tanh
 from fwrnn_core.reports import listed
 
@@ -32,8 +32,7 @@ def answer(evidence: Evidence) -> str:
         f" difference between the two optimizers on any one of {count} networks."
     )
     # What helps is said of what all comparisons together leave, which is less than each data set's.
-    pooled = adjusted_p({(task, m): t for task, found in tests.items() for m, t in found.items()})
-    certain = [m for (_, m), p in pooled.items() if p <= 0.05]
+    certain = [m for (_, m), p in pooled_p(tests).items() if p <= 0.05]
     more = ["another network"] if any(not tanh(m) for m in certain) else []
     if any(m in CHUNKED for m in certain):
         more.append("from truncation, which takes more gradients from the same data")

@@ -129,6 +129,11 @@ def adjusted_p(tests: Mapping[Key, Paired]) -> dict[Key, float]:
     return dict(zip(tests, holm([test.p for test in tests.values()]), strict=True))
 
 
+def pooled_p(tests: Mapping[str, Mapping[Key, Paired]]) -> dict[tuple[str, Key], float]:
+    """The same for several families as one: p by family and test."""
+    return adjusted_p({(family, k): t for family, own in tests.items() for k, t in own.items()})
+
+
 def expected_best(scores: Sequence[float]) -> np.ndarray:
     """Expected lowest score after n = 1 … N of the N trials, drawn without replacement.
 

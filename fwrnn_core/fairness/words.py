@@ -18,7 +18,7 @@ from fwrnn_core.fairness.final import (
     gradients,
 )
 from fwrnn_core.fairness.search import TASKS, best_of, trials
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, paired, signed
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, paired, pooled_p, signed
 from fwrnn_core.reports import listed, short
 from fwrnn_core.wording import label
 
@@ -179,13 +179,12 @@ def _strictness(tests: Mapping[str, Paired]) -> list[str]:
 def both_tasks(evidence: Evidence) -> str:
     """What the adjustment makes of the differences that survive it on one task, if the comparisons
     of both tasks are counted together; empty where there is nothing to say."""
-    tests = {(task, m): t for task in TASKS for m, t in _tests(evidence, task).items()}
-    if len({task for task, _ in tests}) < len(TASKS):
+    tests = {task: _tests(evidence, task) for task in TASKS}
+    if not all(tests.values()):
         return ""
-    together = adjusted_p(tests)
+    together = pooled_p(tests)
     said = []
-    for task in TASKS:
-        own = _tests(evidence, task)
+    for task, own in tests.items():
         alone = adjusted_p(own)
         said += [
             f"{in_words(m)} on {TASKS[task]} goes from p = {alone[m]:.3f} to"
@@ -195,7 +194,7 @@ def both_tasks(evidence: Evidence) -> str:
         ]
     if not said:
         return ""
-    return f"Adjusted for all {len(tests)} comparisons of both data sets, {listed(said)}."
+    return f"Adjusted for all {len(together)} comparisons of both data sets, {listed(said)}."
 
 
 def plain_finding(evidence: Evidence) -> str:
@@ -276,7 +275,7 @@ def truncation_finding(evidence: Evidence) -> str:
         if tests[task][m].side == 1 and m not in _lost_to_holm(tests[task])
     ]
     which = f": {_places(kept)}" if kept else ""
-    together = adjusted_p({(task, m): t for task, found in tests.items() for m, t in found.items()})
+    together = pooled_p(tests)
     if kept and not any(together[place] <= 0.05 for place in kept):
         which += f"; none, if all {len(together)} comparisons of both data sets count"
     text = (
