@@ -112,15 +112,17 @@ def test_a_value_out_of_range_is_one_sentence(
 
 LIVE = {"profile", "seeds", "epochs", "device", "x_axis"}
 OURS = {"inner_steps", "radius", "norm"}
+PAPER = LIVE | OURS | {"precision"}  # an experiment of the paper
 
 
 @pytest.mark.parametrize(
     ("notebook", "required"),
     [
-        ("experiments/har2", LIVE | OURS | {"source"}),
-        ("experiments/mnist_rnn", LIVE | OURS | {"source"}),
-        ("experiments/mnist_indrnn", LIVE | OURS | {"source"}),
-        ("experiments/adding", LIVE | OURS),  # its data are generated
+        ("experiments/har2", PAPER | {"source"}),
+        ("experiments/mnist_rnn", PAPER | {"source"}),
+        ("experiments/mnist_indrnn", PAPER | {"source"}),
+        ("experiments/tuning", PAPER | {"source"}),
+        ("experiments/adding", PAPER),  # its data are generated
         ("experiments/table1", {"profile", "har_source", "mnist_source"}),  # trains nothing
         # An ablation has every setting but the one that it varies.
         ("ablations/inner_steps", LIVE | (OURS - {"inner_steps"}) | {"values", "source"}),

@@ -27,6 +27,7 @@ def live_search(
     radius: float | None = None,
     norm: float | str = 2.0,
     device: str = "auto",
+    precision: str = "float32",
 ) -> str:
     """Lowest validation loss of the first ``count`` draws, mean over ``seeds``, as a table; the
     lowest of each method is bold. A draw that diverged says so, and one that ended before its
@@ -47,6 +48,7 @@ def live_search(
                 epochs=epochs,
                 train_limit=train_limit,
                 device=device,
+                precision=precision,
                 **changes,
             )
             losses.append(_lowest(runs))

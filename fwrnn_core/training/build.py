@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
@@ -196,6 +196,24 @@ def build_loss(config: ModelConfig, data: Dataset) -> Callable[[Tensor, Tensor],
     if data.task == "binary" and head_of(config, data) == "linear":
         return lambda output, target: F.binary_cross_entropy_with_logits(output[:, 0], target)
     return lambda output, target: F.mse_loss(output[:, 0], target)
+
+
+def precision_of(config: RunConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """The block in which a forward pass and its loss run: autocast for mixed precision. bfloat16
+    has the exponents of float32, so that gradients need no GradScaler.
+
+    Raises
+    ------
+    ConfigError : the device has no autocast
+    """
+    if config.precision == "float32":
+        return nullcontext()
+    if not torch.amp.is_autocast_available(device.type):
+        raise ConfigError(
+            f"precision = {config.precision!r}: torch has no mixed precision on {device.type!r}; "
+            "give precision = 'float32'"
+        )
+    return torch.autocast(device.type, getattr(torch, config.precision))
 
 
 def count_correct(output: Tensor, target: Tensor, task: str, head: str) -> Tensor:

@@ -213,6 +213,9 @@ class RunConfig:
     evaluate_at : "anchor" tests ω_t, "iterate" the displaced ω_t + Δ_k where an epoch ends in
         the middle of an inner loop, as the authors' code does
     seed : of the initial weights, the data order, noise and dropout
+    precision : "float32", or "bfloat16" for mixed precision: the weights and the optimizer stay
+        float32, the forward pass runs under ``torch.autocast`` (the fused kernels, which have one
+        dtype from end to end, stay float32 in it)
     probes : measurements taken along the way, ``{"name": …, option: …}`` each
 
     Raises
@@ -241,6 +244,7 @@ class RunConfig:
     evaluation: Evaluation = "eval"
     evaluate_at: Literal["anchor", "iterate"] = "anchor"
     seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
     probes: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:

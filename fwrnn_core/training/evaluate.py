@@ -16,6 +16,7 @@ from fwrnn_core.training.build import (
     derive_seed,
     generator,
     head_of,
+    precision_of,
     seeded,
 )
 from fwrnn_core.training.config import RunConfig
@@ -65,8 +66,9 @@ def evaluate(
     with _mode(model, published), seeded(seed, device):
         for index in order.split(size):
             x, y = (t.to(device) for t in data.batch("test", index, noise))
-            output: Tensor = model(x)
-            losses.append(loss_fn(output, y))
+            with precision_of(config, device):
+                output: Tensor = model(x)
+                losses.append(loss_fn(output, y))
             rates.append(count_correct(output, y, data.task, head) / len(index))
             sizes.append(len(index))
     weight = torch.ones(len(sizes)) if published else torch.tensor(sizes, dtype=torch.float64)

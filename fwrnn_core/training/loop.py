@@ -70,6 +70,7 @@ class Run:
     ) -> None:
         self.config = config
         self.device = resolve_device(device)
+        build.precision_of(config, self.device)  # refused before the data are read
         self.data, self.validation = build.build_data(config)
         with build.seeded(build.derive_seed(config.seed, "init"), self.device):
             self.model: nn.Module = build.build_model(config.model, self.data).to(self.device)
@@ -140,12 +141,13 @@ class Run:
         pieces = list(chunks(x, self.config.tbptt))
         for position, piece in enumerate(pieces):
             self.optimizer.zero_grad(set_to_none=True)
-            if len(pieces) == 1:
-                output = self.model(piece)
-            else:
-                output, state = self.model.step(piece, state)  # type: ignore[operator]
-                state = detach(state)
-            loss = self.loss_fn(output, y)
+            with build.precision_of(self.config, self.device):
+                if len(pieces) == 1:
+                    output = self.model(piece)
+                else:
+                    output, state = self.model.step(piece, state)  # type: ignore[operator]
+                    state = detach(state)
+                loss = self.loss_fn(output, y)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise Diverged(self._where(str(value)))

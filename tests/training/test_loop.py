@@ -105,6 +105,36 @@ def test_accuracy_counts_right_answers():
     assert count_correct(logits, torch.tensor([1, 1]), "multiclass", "linear") == 1
 
 
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru", "indrnn"])
+def test_mixed_precision_is_off_unless_asked_for_and_then_near(cell):
+    """On whatever device there is: the layers' outputs tell in which precision they ran."""
+    plain = small(model=ModelConfig(cell, 8), shuffle=False)
+    curves = {}
+    for config in (plain, plain.replace(precision="bfloat16")):
+        run, seen = Run(config, "auto"), set()
+        for layer in run.model.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.register_forward_hook(lambda *_, seen=seen: seen.add(_[2].dtype))
+        run.advance(config.epochs, progress=False)
+        assert seen == {getattr(torch, config.precision)}
+        # What is trained and what is kept of it is float32 in both.
+        kept = [*run.model.parameters(), *run.model.buffers()]
+        assert {t.dtype for t in kept if t.is_floating_point()} == {torch.float32}
+        curves[config.precision] = [run.curves["train_loss"], run.curves["test_loss"]]
+    mixed, full = map(torch.tensor, (curves["bfloat16"], curves["float32"]))
+    assert not torch.equal(mixed, full)
+    torch.testing.assert_close(mixed, full, rtol=0.02, atol=0)
+    assert plain.id == small(model=ModelConfig(cell, 8), shuffle=False, precision="float32").id
+    assert plain.id != plain.replace(precision="bfloat16").id
+
+
+def test_a_device_without_mixed_precision_is_refused_before_the_data_are_read(monkeypatch):
+    monkeypatch.setattr(torch.amp, "is_autocast_available", lambda _: False)
+    monkeypatch.setattr("fwrnn_core.training.build.build_data", lambda _: pytest.fail("read"))
+    with pytest.raises(ConfigError, match="no mixed precision on 'cpu'; give precision = 'float3"):
+        Run(small(precision="bfloat16"), "cpu")
+
+
 def test_training_learns():
     config = small(
         data=DataConfig("adding", {"length": 6, "train": 500, "test": 200}),
