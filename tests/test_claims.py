@@ -521,6 +521,28 @@ def test_fair_claims_are_judged_by_the_interval():
     assert fair.gain("har2", "adam-clip", "fw-k5").judge(Evidence()).verdict is Verdict.FAILS
 
 
+def test_tuned_seeds_that_diverged_are_in_no_interval_and_named():
+    finish("adam-clip", [90, 91, 92, 93, 94])
+    finish("fw-k5", [92, 92, 94, 95, 96])
+    finish("fw-k1", [92, 92, 94, 95, 96])
+    last = catalogue_finals("har2", "fw-k5")[-1]
+    put(last, {"test_accuracy": [0.99], "train_loss": [1.0]}, status="diverged")
+    said = "fw-k5 diverged with 1 of 5 seeds"
+    found = claims.examine("har2-clip").fair
+    assert found.verdict is Verdict.HOLDS
+    assert found.text.endswith(f"points, 4 seeds; {said}")
+    pair = tuple(fair.gain("har2", m, "adam-clip") for m in ("fw-k1", "fw-k5"))
+    for rule in (fair.EveryInterval(pair), fair.MostIntervals(pair)):
+        assert rule.judge(Evidence()).text.endswith(f": 2 hold; {said}")
+    for config in catalogue_finals("har2", "fw-k5"):
+        put(config, {"test_accuracy": [0.99], "train_loss": [1.0]}, status="diverged")
+    found = claims.examine("har2-clip").fair
+    assert (found.text, found.verdict) == (
+        "fw-k5 diverged with 5 of 5 seeds",
+        Verdict.INCOMPARABLE,
+    )
+
+
 def test_a_claim_that_names_a_size_on_other_data_holds_by_its_sign_alone():
     finish("adam", [70, 71, 72], "noisy-har2")
     finish("fw-k10", [85, 86.5, 87], "noisy-har2")
@@ -765,6 +787,25 @@ def test_a_desirable_error_is_below_half_of_guessing():
     put(RUNS[name], {"train_loss": [0.2, 0.02]})
     found = claims.examine("har2-tbptt-loss").published
     assert (found.text, found.verdict) == ("training MSE 0.020", Verdict.HOLDS)
+
+
+def test_what_came_back_with_one_seed_is_counted_as_such():
+    put(RUNS["har2/published/adam-tbptt"], {"train_loss": [0.2, 0.02]})
+    one = claims.examine("har2-tbptt-loss")
+    assert one.cells[0] == "✓ **reproduced**: training MSE 0.020 (one seed)"
+    assert "1 *reproduced* (with one seed)." in claims.summary([one])
+    seeds("adam", [88, 88, 88])
+    seeds("fw-k5", [94, 94, 94])
+    several = claims.examine("har2-adam")
+    assert "one seed" not in several.cells[0]
+    assert "2 *reproduced* (1 with one seed)." in claims.summary([one, several])
+    assert "with one seed" not in claims.summary([several])
+    for method, spent in (("indrnn-fw", 0.2), ("indrnn-adam", 1.0)):
+        for task in ("har2", "noisy-har2"):
+            run(f"{task}/published/{method}", 90, seconds=spent)
+    times = claims.examine("har2-indrnn-time")
+    assert times.published.verdict is Verdict.HOLDS
+    assert "with one seed" not in claims.summary([times]), "the seed does not decide a time"
 
 
 def test_the_literatures_settings_are_ranked_among_the_draws():

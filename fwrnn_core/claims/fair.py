@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -56,10 +56,13 @@ class Interval:
     def judge(self, evidence: Evidence) -> Finding:
         test = self.test(evidence)
         text = f"{self.what}: {test} points" if self.what else f"{test} points"
+        gone = lost(evidence, self.terms)
         if not _settled(evidence, self.terms) or test.n < 2:
-            return pending(evidence, self.names(), text if test.n else "")
+            so_far = "; ".join(filter(None, (text if test.n else "", gone)))
+            return pending(evidence, self.names(), so_far)
         words = {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}
-        return Finding(f"{text}, {test.n} seeds", words[test.side])
+        text = "; ".join(filter(None, (f"{text}, {test.n} seeds", gone)))
+        return Finding(text, words[test.side])
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,18 @@ def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
     return coverage.finished == len(coverage)
 
 
+def lost(evidence: Evidence, terms: Iterable[Term]) -> str:
+    """Which methods diverged with how many of their seeds; empty where none did. Those seeds are
+    in no interval, so that it is to be read with this beside it."""
+    said = []
+    for task, method in dict.fromkeys((task, method) for _, task, method in terms):
+        runs = fairness.finals(evidence, task, method)
+        diverged = sum(r.status == "diverged" for r in runs.values())
+        if diverged:
+            said.append(f"{method} diverged with {diverged} of {len(runs)} seeds")
+    return ", ".join(said)
+
+
 def gain(task: str, better: str, worse: str) -> Interval:
     """One method against another on one task."""
     return Interval(((1, task, better), (-1, task, worse)))
@@ -110,14 +125,18 @@ class EveryInterval:
         return ""
 
     def judge(self, evidence: Evidence) -> Finding:
-        found = [i.judge(evidence).verdict for i in self.intervals]
-        text = self.text(found)
+        found, text = self._each(evidence)
         if Verdict.FAILS in found:
             return Finding(text, Verdict.FAILS)
         if any(v.open for v in found):
             return pending(evidence, self.names(), text)
         whole = found.count(Verdict.HOLDS) == len(found)
         return Finding(text, Verdict.HOLDS if whole else Verdict.UNDECIDED)
+
+    def _each(self, evidence: Evidence) -> tuple[list[Verdict], str]:
+        found = [i.judge(evidence).verdict for i in self.intervals]
+        gone = lost(evidence, (term for i in self.intervals for term in i.terms))
+        return found, "; ".join(filter(None, (self.text(found), gone)))
 
     @staticmethod
     def text(found: Sequence[Verdict]) -> str:
@@ -149,8 +168,7 @@ class MostIntervals(EveryInterval):
     )
 
     def judge(self, evidence: Evidence) -> Finding:
-        found = [i.judge(evidence).verdict for i in self.intervals]
-        text = self.text(found)
+        found, text = self._each(evidence)
         if any(v.open for v in found):
             return pending(evidence, self.names(), text)
         good = found.count(Verdict.HOLDS)

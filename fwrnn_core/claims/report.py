@@ -13,7 +13,7 @@ from pathlib import Path
 from fwrnn_core import paths
 from fwrnn_core.claims import fair
 from fwrnn_core.claims.claim import Claim
-from fwrnn_core.claims.comparisons import Comparison
+from fwrnn_core.claims.comparisons import Comparison, Saving
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
 from fwrnn_core.claims.several import Each
@@ -45,9 +45,26 @@ class Row:
         and in the first the verdict on a claim that no run can decide."""
         if self.published is None and self.fair is None:
             return self.claim.settled, "–"
-        return _cell(self.published, {v: v.value for v in Verdict}), _cell(self.fair, FAIR)
+        first = _cell(self.published, {v: v.value for v in Verdict})
+        # Where seeds are counted, the evidence has said so.
+        if self.one_seed and "seed" not in first:
+            first += " (one seed)"
+        return first, _cell(self.fair, FAIR)
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether the verdict in the published settings rests on runs of one seed: another seed
+        could turn it, but for times, which do not depend on the seed."""
+        rule, found = self.claim.published, self.published
+        if rule is None or found is None or found.verdict not in _FIRM:
+            return False
+        compared = [c for part in _parts(rule) for c in _compared(part)]
+        if compared and all(isinstance(c, Saving) for c in compared):
+            return False
+        return any(len(repeats(name)) == 1 for name in rule.names())
 
 
+_FIRM = (Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS)
 # So that the eye finds a verdict before it reads it; the word stands beside it.
 _SIGNS = {
     Verdict.HOLDS: "✓",
@@ -117,8 +134,9 @@ def _number(claim: Claim) -> int:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """How many claims came out how, in two sentences."""
+    """How many claims came out how, in two sentences, and on how many seeds what came back did."""
     published = [r.published.verdict for r in rows if r.published is not None]
+    alone = sum(r.one_seed and r.published.verdict is Verdict.HOLDS for r in rows if r.published)
     fair = [r.fair.verdict for r in rows if r.fair is not None]
     words = {v: v.value for v in Verdict}
     parts = []
@@ -126,20 +144,27 @@ def summary(rows: Sequence[Row]) -> str:
         claims = "claim" if len(published) == 1 else "claims"
         parts.append(
             f"{len(published)} {claims} can be tested in the published settings: "
-            f"{_counted(published, words)}."
+            f"{_counted(published, words, alone)}."
         )
     if fair:
         parts.append(f"{len(fair)} can be tested under fair conditions: {_counted(fair, FAIR)}.")
     return " ".join(parts)
 
 
-def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str]) -> str:
+def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str], alone: int = 0) -> str:
+    """``alone``: how many of those that came back did so with one seed."""
     counts = Counter(verdicts)
     waiting = sum(n for v, n in counts.items() if v.open)
     if waiting == len(verdicts):
         return "none can be judged yet"
+    seeds = {}
+    if alone:
+        seeds[Verdict.HOLDS] = (
+            " (with one seed)" if alone == counts[Verdict.HOLDS] else f" ({alone} with one seed)"
+        )
     judged = [
         f"{counts[v]} *{_PLURAL.get(words[v], words[v]) if counts[v] > 1 else words[v]}*"
+        f"{seeds.get(v, '')}"
         for v in Verdict
         if counts[v] and not v.open
     ]

@@ -190,7 +190,8 @@ def _lengthened(
     runs: Sequence[RunConfig], base: Sequence[RunConfig], called: Mapping[int, str]
 ) -> list[RunConfig]:
     """Runs of equal passes with as many passes as it takes for the gradients of ``base``, named by
-    seed unless they have as many already."""
+    seed unless they have as many already. Where that is an odd number, the rate falls at half-time,
+    rounded down, and once more before the last pass: the records are of such runs."""
     if not runs or not base:
         return []
     epochs = math.ceil(FINAL_EPOCHS * _gradients_per_pass(base[0]) / _gradients_per_pass(runs[0]))
