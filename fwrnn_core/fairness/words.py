@@ -167,9 +167,9 @@ def _strictness(tests: Mapping[str, Paired]) -> list[str]:
     needed = float(student.isf(0.05 / len(tests) / 2, fewest - 1))
     largest = max(float(student.isf(t.p / 2, t.n - 1)) for t in proper)
     text = (
-        f"- With {fewest} seeds and {len(tests)} comparisons the smallest p survives the"
-        " adjustment"
-        f" only from |t| = {needed:.1f} on; the largest here is {largest:.1f}."
+        f"- With {fewest} seeds and {len(tests)} comparisons even the smallest p survives the"
+        f" adjustment only if its |t| is at least {needed:.1f}; the largest |t| here is"
+        f" {largest:.1f}."
     )
     if largest < needed:
         text += " That none survives is then a statement about the number of seeds."
@@ -187,14 +187,13 @@ def both_tasks(evidence: Evidence) -> str:
     for task, own in tests.items():
         alone = adjusted_p(own)
         said += [
-            f"{in_words(m)} on {TASKS[task]} goes from p = {alone[m]:.3f} to"
-            f" {together[task, m]:.3f}"
+            f"from {alone[m]:.3f} to {together[task, m]:.3f} for {in_words(m)} on {TASKS[task]}"
             for m in own
             if alone[m] <= 0.05
         ]
     if not said:
         return ""
-    return f"Adjusted for all {len(together)} comparisons of both data sets, {listed(said)}."
+    return f"Adjusted for all {len(together)} comparisons of both data sets, p goes {listed(said)}."
 
 
 def plain_finding(evidence: Evidence) -> str:
@@ -368,13 +367,12 @@ def search_limits(evidence: Evidence, task: str) -> str:
     small = min(fair.BATCH_SIZES)
     draws = sum(c.batch_size == small for c in fair.search(task, BASELINE))
     return (
-        f"- Of {fair.TRIALS} trials on {TASKS[task]}, these have their lowest validation loss in"
-        " the"
-        f" last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were cut short, and a method"
-        " with many of them is judged below its best.\n"
+        f"- Of {fair.TRIALS} trials per method on {TASKS[task]}, these have their lowest"
+        f" validation loss in the last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were"
+        " cut short, and a method with many of them is judged below its best.\n"
         f"- {sum(c == small for c in chosen)} of {len(chosen)} choices on {TASKS[task]} are among"
-        f" the {draws} draws with minibatches of {small}, which make most gradients in"
-        f" {fair.SEARCH_EPOCHS} epochs. What is tuned is in part the number of gradients."
+        f" the {draws} draws with minibatches of {small}, which take the most gradients in"
+        f" {fair.SEARCH_EPOCHS} epochs. So the search tunes, in part, the number of gradients."
     )
 
 
