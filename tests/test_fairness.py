@@ -168,7 +168,7 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     assert "With 2 seeds and 2 comparisons" in words, "Adam has two"
     short = fairness.brief(evidence, "har2")
     assert short.startswith(
-        "On HAR-2 Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
+        "On HAR-2, Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
     )
     assert "(Holm, 5 seeds), a difference remains for Frank-Wolfe with K = 5." in short
     finish_search("har2", "fw-k1")
@@ -186,10 +186,10 @@ def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
     both_stages("har2", "adam-clip", [0.90, 0.91, 0.92])
     both_stages("har2", "indrnn-adam", [0.95, 0.96, 0.971])
     one = fairness.brief(Evidence(), "har2")
-    assert one.startswith("On HAR-2 IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
+    assert one.startswith("On HAR-2, IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
     both_stages("har2", "indrnn-fw", [0.93, 0.94, 0.951])
     both = fairness.brief(Evidence(), "har2")
-    assert both.startswith("On HAR-2 no method on the tanh network is ahead of Adam + clipping.")
+    assert both.startswith("On HAR-2, no method on the tanh network is ahead of Adam + clipping.")
     assert " With either optimizer the IndRNN (+3.0 to +5.0) is ahead." in both
 
 

@@ -93,7 +93,7 @@ def brief(evidence: Evidence, task: str) -> str:
     tests = _tests(evidence, task)
     name = TASKS[task]
     if not tests:
-        return f"On {name} no method has been compared with {label(BASELINE)} yet."
+        return f"On {name}, no method has been compared with {label(BASELINE)} yet."
     leading, behind = _side(tests, 1), _side(tests, -1)
     nets = {
         net: own
@@ -103,10 +103,12 @@ def brief(evidence: Evidence, task: str) -> str:
     }
     ahead = [m for m in leading if not any(m in own for own in nets.values())]
     which = "no method on the tanh network" if nets else "no method"
-    text = f"On {name} {which} is ahead of {label(BASELINE)}"
+    text = f"On {name}, {which} is ahead of {label(BASELINE)}"
     if ahead:
-        verb = "is" if len(ahead) == 1 else "are"
-        text = f"On {name} {named(ahead, tests)} {verb} ahead of {label(BASELINE)}"
+        verb, who = "is" if len(ahead) == 1 else "are", named(ahead, tests)
+        text = f"On {name}, {who} {verb} ahead of {label(BASELINE)}"
+        if len(ahead) > 2:  # the point before a long list
+            text = f"On {name}, ahead of {label(BASELINE)} are {who}"
         others = [m for m in PLAIN if m in tests and m not in ahead]
         if others:
             text += f"; {named(others)} {'is' if len(others) == 1 else 'are'} not"
