@@ -57,7 +57,7 @@ def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -
         rest = f"; {counted(len(equal), 'setting')} {shows} no detectable difference"
         return f"Against *{base}*, {where}: {decided}{rest if equal else ''}."
     if len(equal) == 1:
-        return f"No detectable difference between {equal[0]} and *{base}* {where}."
+        return f"There is no detectable difference between {equal[0]} and *{base}* {where}."
     text = f"No other {what} does detectably better or worse than *{base}* {where}"
     widest = max(tests, key=lambda name: abs(tests[name].difference), default=None)
     if widest is None:
