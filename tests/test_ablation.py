@@ -251,7 +251,7 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
     assert same == "`0.1`\N{NO-BREAK SPACE}+0.056"
     assert worse == "`None`\N{NO-BREAK SPACE}+0.100"
     reading = made.series.reading()
-    loss = "In validation loss *0.01* is better (−0.100 ± 0.001; not corrected"
+    loss = "In validation loss, *0.01* is better (−0.100 ± 0.001; not corrected"
     assert f"- {loss}" in reading
     accuracy_first = (
         "Against *0.001*, in test accuracy (three seeds): *0.1* is better; *0.01* is worse"

@@ -285,7 +285,7 @@ def test_rates_that_the_search_could_not_tell_apart_are_not_called_tuned():
             assert config.optimizer.lr == tuned.METHODS[method].lr
             put(config, {"train_loss": [0.17]})
     found = claims.examine("adding").fair
-    assert found.text.endswith(", at the published rate, since no rate learned in the search")
+    assert found.text.endswith(", at the published rate, since no rate worked in the search")
 
 
 def test_a_method_with_a_rate_that_learned_is_told_from_the_others():
@@ -361,7 +361,7 @@ def test_an_assumption_about_all_t_must_hold_at_all_points_of_all_audited_runs(s
     row = claims.examine("a2")
     assert row.fair.verdict is verdict
     held = 10 + round(10 * share) * (len(runs) - 1)
-    start = f"at {held} of {10 * len(runs)} points of {len(runs)} runs, 2 of them of Adam alone"
+    start = f"at {held} of {10 * len(runs)} points of {len(runs)} runs, 2 of them with Adam"
     assert row.fair.text == (
         f"{start}; at {len(runs)} of {2 * len(runs)} where the risk is above that at the end"
     )
@@ -627,9 +627,9 @@ def test_fair_intervals_are_corrected_for_their_number():
     finish("fw-k1", [91, 93, 90, 95, 91])
     said = claims.corrected(Evidence())
     assert said.startswith("Of the 3 differences behind the fair column, 1 has an interval")
-    assert said.endswith("(Holm), 1 of them still would.")
+    assert said.endswith("(Holm), 1 of them still does.")
     finish("fw-k5", [92.2, 91.1, 92.3, 94.5, 94.8])
-    assert claims.corrected(Evidence()).endswith("none of them still would.")
+    assert claims.corrected(Evidence()).endswith("none of them still does.")
 
 
 def test_an_unknown_claim_names_the_nearest():

@@ -168,7 +168,7 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
     assert "With 2 seeds and 2 comparisons" in words, "Adam has two"
     short = fairness.brief(evidence, "har2")
     assert short.startswith(
-        "On HAR-2 Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
+        "On HAR-2, Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
     )
     assert "(Holm, 5 seeds), a difference remains for Frank-Wolfe with K = 5." in short
     finish_search("har2", "fw-k1")
@@ -186,10 +186,10 @@ def test_other_networks_are_told_together_where_every_optimizer_is_ahead():
     both_stages("har2", "adam-clip", [0.90, 0.91, 0.92])
     both_stages("har2", "indrnn-adam", [0.95, 0.96, 0.971])
     one = fairness.brief(Evidence(), "har2")
-    assert one.startswith("On HAR-2 IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
+    assert one.startswith("On HAR-2, IndRNN with Adam (+5.0 ± 0.1) is ahead"), "one of the two"
     both_stages("har2", "indrnn-fw", [0.93, 0.94, 0.951])
     both = fairness.brief(Evidence(), "har2")
-    assert both.startswith("On HAR-2 no method on the tanh network is ahead of Adam + clipping.")
+    assert both.startswith("On HAR-2, no method on the tanh network is ahead of Adam + clipping.")
     assert " With either optimizer the IndRNN (+3.0 to +5.0) is ahead." in both
 
 
@@ -368,7 +368,7 @@ def test_one_good_epoch_is_no_arrival():
         put(config, {"test_accuracy": curve.curve("test_accuracy").tolist()})
     cells = row(fairness.arrival_table(Evidence(), "har2"), "Adam + clipping")
     assert cells[5:] == ["1 of 2", "–"], "half of the seeds do not arrive"
-    assert "2 of 2 runs touch 90 % in some epoch, 1 do" in fairness.arrival_words(
+    assert "2 of 2 runs reach 90 % in some epoch, 1 in" in fairness.arrival_words(
         Evidence(), "har2"
     )
 
@@ -568,7 +568,7 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
     for count, (config, accuracy) in enumerate(seeds, 1):
         put(config, {"test_accuracy": [accuracy], "validation_loss": [0.5]})
         said = fairness.equal_reading(Evidence(), task)
-        assert (f"With some of their seeds: Adam ({count} of 3)" in said) == (count < 3)
+        assert (f"Run with only some seeds: Adam ({count} of 3)" in said) == (count < 3)
     evidence = Evidence()
     assert set(fairness.lengthened(evidence, task)) == {"adam"}
     change = fairness.lengthened(evidence, task)["adam"]
@@ -665,13 +665,13 @@ def test_the_reading_of_the_baselines_settings_follows_the_choices():
     finish_search("har2", "adam", best=4)
     finish_search("har2", "fw-k5", best=1)
     said = fairness.settings_reading(Evidence())
-    assert "choice in 1 (Adam on HAR-2)." in said
-    assert "Elsewhere" not in said
+    assert "1 chose them (Adam on HAR-2)." in said
+    assert "In the others" not in said
     finish_search("har2", "adam-clip", best=10)
     evidence = Evidence()
     said = fairness.settings_reading(evidence)
-    assert "Of 2 searches of a baseline they are the choice in 1 (Adam on HAR-2)." in said
-    assert "in 1 of 1 it has minibatches of 32" in said
+    assert "Of 2 searches of a baseline, 1 chose them (Adam on HAR-2)." in said
+    assert "in 1 of these 1 it has minibatches of 32" in said
     assert [s.place for s in fairness.sought(evidence)] == [1, 2], "all but the best are alike"
     rows = fairness.settings_table(evidence).splitlines()[2:]
     assert rows[1].startswith(

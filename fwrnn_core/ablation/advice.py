@@ -22,13 +22,12 @@ ADVICE_RULE = (
     "- Settings are chosen on the validation loss: each run's lowest, averaged over the seeds. The "
     "test set decides nothing; the accuracy shown is that of the setting taken, at the epoch of "
     "its lowest validation loss.\n"
-    "- The setting with the lowest loss takes the place of the default only if the paired t-test "
-    "of their difference, adjusted for the number of alternatives to the default (Holm), has "
-    "p ≤ 0.05.\n"
-    "- Where the 95 % interval of that difference leaves zero out before the adjustment alone, the "
-    "setting is *worth trying*, and stands among the undecided ones.\n"
-    "- The others are *worse* where the interval of their difference from the setting taken leaves "
-    "zero out on the bad side, and *undecided* otherwise. No interval is corrected for the number "
+    "- The setting with the lowest loss replaces the default only if the paired t-test of their "
+    "difference, adjusted for the number of alternatives to the default (Holm), has p ≤ 0.05.\n"
+    "- Where the 95 % interval of that difference excludes zero, but only before the adjustment, "
+    "the setting is *worth trying*, and is listed among the undecided ones.\n"
+    "- The others are *worse* where the interval of their difference from the setting taken lies "
+    "wholly on the bad side, and *undecided* otherwise. No interval is corrected for the number "
     "of comparisons."
 )
 LEVEL = 0.05  # of p, adjusted
@@ -285,14 +284,14 @@ def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     verdict = {
         1: f"Its test accuracy is higher than the base setting's ({difference} points)",
         -1: f"Its test accuracy is lower than the base setting's ({difference} points)",
-        0: f"Its {'lead' if difference.difference > 0 else 'distance'} in test accuracy "
-        f"({difference} points from the base setting) is undecided",
+        0: f"Its {'lead' if difference.difference > 0 else 'deficit'} in test accuracy "
+        f"({difference} points against the base setting) is undecided",
     }[difference.side]
     cost = f" One epoch takes {spent[0]:.2f} s instead of {spent[1]:.2f} s."
     reached = f"reaches {'the lowest' if lowest else 'a'} training loss{',' if lowest else ' of'}"
     return (
-        f"{name[:1].upper()}{name[1:]} {reached} {ends[setting]:.3f} in the last epoch, mean of "
-        f"the seeds ({'next' if lowest else 'lowest'}: {least:.3f}). {verdict}."
+        f"{name[:1].upper()}{name[1:]} {reached} {ends[setting]:.3f} in the last epoch as a mean "
+        f"of the seeds ({'next lowest' if lowest else 'lowest'}: {least:.3f}). {verdict}."
         f"{'' if np.isnan(spent).any() else cost}"
     )
 

@@ -36,7 +36,7 @@ BASE = {
 RULE = (
     "Differences are taken seed by seed, since runs of one seed share initial weights, data order "
     "and held-out subjects. A setting is *better* or *worse* than the base setting if the 95 % "
-    "interval of its mean difference (Student's t; ± is half its width) leaves zero out; otherwise "
+    "interval of its mean difference (Student's t; ± is half its width) excludes zero; otherwise "
     "the comparison is *undecided*. The intervals are not corrected for their number."
 )
 
@@ -350,9 +350,9 @@ class Series:
         if different == 1:
             return f"{start}, and the runs agree to the last digit."
         return (
-            f"{start}. Runs by the same sources on the same processor agree to the last digit, "
-            f"which leaves up to {different} different results per seed, of other processors or "
-            f"versions. They lie up to {max(spans):.2f} points apart."
+            f"{start}. Runs with the same sources and processor agree to the last digit. Other "
+            f"processors or versions give up to {different} different results per seed, which lie "
+            f"up to {max(spans):.2f} points apart."
         )
 
     def contrast(self, setting: str, other: str, above: str, below: str, neither: str) -> str:

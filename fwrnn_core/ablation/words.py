@@ -53,10 +53,11 @@ def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -
     decided = "; ".join(filter(None, clauses))
     equal = [name for name, side in sides.items() if not side]
     if decided:
-        rest = f"; {counted(len(equal), 'setting')} without detectable difference" if equal else ""
-        return f"Against *{base}*, {where}: {decided}{rest}."
+        shows = "shows" if len(equal) == 1 else "show"
+        rest = f"; {counted(len(equal), 'setting')} {shows} no detectable difference"
+        return f"Against *{base}*, {where}: {decided}{rest if equal else ''}."
     if len(equal) == 1:
-        return f"No detectable difference between {equal[0]} and *{base}* {where}."
+        return f"There is no detectable difference between {equal[0]} and *{base}* {where}."
     text = f"No other {what} does detectably better or worse than *{base}* {where}"
     widest = max(tests, key=lambda name: abs(tests[name].difference), default=None)
     if widest is None:
@@ -71,7 +72,7 @@ def by_loss(tests: Mapping[str, Paired]) -> str:
     """One sentence that holds settings against the base by paired differences in validation loss.
 
     >>> by_loss({"a": Paired(-0.1, -0.2, -0.05, 0.01, 3), "b": Paired(0.1, -0.2, 0.3, 0.5, 3)})
-    'In validation loss *a* is better (−0.100 ± 0.075; not corrected for several comparisons).'
+    'In validation loss, *a* is better (−0.100 ± 0.075; not corrected for several comparisons).'
     """
     clauses = []
     for side, word in ((-1, BETTER), (1, WORSE)):
@@ -79,5 +80,6 @@ def by_loss(tests: Mapping[str, Paired]) -> str:
         if names:
             clauses.append(f"{predicate(list(names), word)} ({'; '.join(names.values())}")
     if not clauses:
-        return "In validation loss no difference is detectable."
-    return f"In validation loss {'), '.join(clauses)}; not corrected for several comparisons)."
+        return "In validation loss, no difference is detectable."
+    said = "), and ".join(clauses)
+    return f"In validation loss, {said}; not corrected for several comparisons)."

@@ -114,10 +114,10 @@ class RecordsTable(Directive):
         rows = record_rows(found, experiments.planned())
         machines = _distinct(run.body["environment"]["processor"] for run in found.values())
         said = (
-            f"Hours are of one core, for training and tests. On: {machines}. Of the {len(found)} "
-            f"records, {len(exact_here(found.values()))} are of the sources, libraries and machine "
-            "that built this book: there these are verified to the last digit, the others within "
-            "tolerance."
+            f"Hours are those of one core, for training and tests, on: {machines}. Of the "
+            f"{len(found)} records, {len(exact_here(found.values()))} were made with the sources, "
+            "libraries and machine that built this book. There these are verified to the last "
+            "digit, the others within a tolerance."
         )
         table = _table(RUNS, [_text(*row) for row in rows], "fwrnn-records")
         return [table, nodes.paragraph("", said)]

@@ -34,8 +34,8 @@ class Learns:
     words: ClassVar[str] = (
         "a run has *learned* the Adding task once the mean training loss of an epoch is below half "
         "of 1/6, the error of always answering 1. The claim has three parts: Adam never learns, "
-        "every K learns, every K learns before Adam. *Reproduced* if all hold, *not reproduced* "
-        "if none does even for one K, otherwise *partly*"
+        "every K learns, every K learns before Adam. It is *reproduced* if all hold, *not "
+        "reproduced* if none holds even for one K, and otherwise *partly*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -71,8 +71,9 @@ class Stuck:
     runs: tuple[str, ...]
     name: ClassVar[str] = "stuck"
     words: ClassVar[str] = (
-        "*no or very slow convergence* means a training loss that ends above half of ln 10, that "
-        "of guessing: *reproduced* if so in every run, *partly* in some, *not reproduced* in none"
+        "*no or very slow convergence* means a training loss that ends above half of ln 10, the "
+        "loss of guessing: *reproduced* if so in every run, *partly* if in some, *not reproduced* "
+        "if in none"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -99,8 +100,8 @@ class Converges:
     run: str
     name: ClassVar[str] = "converges"
     words: ClassVar[str] = (
-        "a *desirable* mean square error is one that ends below half of 1/4, that of always "
-        "answering ½"
+        "a *desirable* mean square error is one that ends below half of 1/4, the error of "
+        "always answering ½"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -125,9 +126,9 @@ class SameLoss(Within):
     margin: float = 0.05
     name: ClassVar[str] = "same loss"
     words: ClassVar[str] = (
-        "the *same performance* in training is a loss that ends at most 0.05 above Adam's, two per "
-        "cent of that of guessing, ln 10: *reproduced* if that holds for every pair, *partly* if "
-        "for some, otherwise *not reproduced*"
+        "the *same performance* in training means a loss that ends at most 0.05 above Adam's, two "
+        "per cent of ln 10, the loss of guessing: *reproduced* if that holds for every pair, "
+        "*partly* if for some, otherwise *not reproduced*"
     )
 
 
@@ -137,10 +138,10 @@ class MuchSteadier(Steadier):
 
     name: ClassVar[str] = "much steadier"
     words: ClassVar[str] = (
-        "*much more stable* means that the other loss climbs back (all that an epoch's mean rises "
-        "by from one epoch to the next) at least twice as much in every comparison: then "
-        "*reproduced*, *partly* if merely more in every one, and *not reproduced* as soon as it "
-        "does not in a finished one"
+        "*much more stable* means that the other loss climbs back (the sum of all its rises from "
+        "one epoch to the next) at least twice as much in every comparison: then *reproduced*, "
+        "*partly* if merely more in each, and *not reproduced* as soon as it does not in a "
+        "finished one"
     )
 
     def judge(self, evidence: Evidence) -> Finding:
@@ -166,11 +167,11 @@ class Overtakes:
     baseline: str
     name: ClassVar[str] = "overtakes"
     words: ClassVar[str] = (
-        "*the baseline* that is passed within fewer epochs can be the accuracy that the paper has "
-        "just quoted from the literature, or the best of Adam in the same settings with the same "
-        "seed (when Adam passes the quoted one stands beside): *reproduced* if both are reached in "
-        "fewer epochs than they took with every seed, *partly* if one of them is, *not reproduced* "
-        "if neither is with any seed, and otherwise *undecided*"
+        "*the baseline* passed within fewer epochs can be the accuracy that the paper has just "
+        "quoted from the literature, or the best of Adam with the same settings and seed (the cell "
+        "also says when Adam passes the quoted one). The claim is *reproduced* if, with every "
+        "seed, both are reached in fewer epochs than they took, *partly* if one of them is, *not "
+        "reproduced* if neither is with any seed, and otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Interval:
     words: ClassVar[str] = (
         "accuracies are compared seed by seed, with a 95 % interval (± is half its width): a claim "
         "*holds* if the whole interval of the mean difference has the claimed sign, *does not "
-        "hold* if all of it has the other, and is otherwise *undecided*"
+        "hold* if all of it has the opposite sign, and is otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -73,8 +73,8 @@ class Sized(Interval):
     unlike: str
     name: ClassVar[str] = "sized interval"
     words: ClassVar[str] = (
-        "a claim that *names a size* on data other than that of the fair runs can hold there *in "
-        "part* at most, by its sign"
+        "a claim that *names a size*, but on data other than that of the fair runs, can hold there "
+        "*in part* at most, by its sign"
     )
 
     def judge(self, evidence: Evidence) -> Finding:
@@ -115,7 +115,7 @@ class EveryInterval:
     name: ClassVar[str] = "every interval"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons *holds* if every interval has the claimed "
-        "sign, *does not hold* as soon as one has the other, and is otherwise *undecided*"
+        "sign, *does not hold* as soon as one has the opposite sign, and is otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -163,8 +163,8 @@ class MostIntervals(EveryInterval):
     name: ClassVar[str] = "most intervals"
     words: ClassVar[str] = (
         "*often* under fair conditions means that more than half of the intervals have the claimed "
-        "sign: then it *holds*, *in part* if some have, *does not hold* if none has and one has "
-        "the other, and is otherwise *undecided*"
+        "sign: then it *holds*. It holds *in part* if some have, *does not hold* if none has and "
+        "one has the opposite sign, and is otherwise *undecided*"
     )
 
     def judge(self, evidence: Evidence) -> Finding:
@@ -191,7 +191,7 @@ class Cost:
     name: ClassVar[str] = "cost"
     words: ClassVar[str] = (
         "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
-        "every seed, *not* if it takes more with every seed, and otherwise *undecided*; for each "
+        "every seed, *not* if it takes more with every seed, and otherwise *undecided*. Seed by "
         f"seed, too, {NEAR_ONE}"
     )
 
@@ -229,10 +229,10 @@ class Sooner(Cost):
     tie: ClassVar[tuple[float, float]] = (1, 1)
     name: ClassVar[str] = "sooner"
     words: ClassVar[str] = (
-        "*fewer epochs* under fair conditions are counted to 90 % test accuracy, whatever "
-        "gradients an epoch takes (the cell says how many): the claim "
-        "*holds* if they are fewer with every seed, *does not hold* if they are more with every "
-        "seed, and is otherwise *undecided*"
+        "*fewer epochs* under fair conditions are counted to 90 % test accuracy, however many "
+        "gradients an epoch takes (the cell says how many): the claim *holds* if they are fewer "
+        "with every seed, *does not hold* if they are more with every seed, and is otherwise "
+        "*undecided*"
     )
 
     def unequal(self, ours: Mapping[int, Record], baseline: Mapping[int, Record]) -> str:
@@ -285,10 +285,10 @@ class TunedAdding:
 
     name: ClassVar[str] = "tuned adding"
     words: ClassVar[str] = (
-        "over 200 steps the claim on the Adding task *holds* if both K = 1 and K = 10 learn it "
-        "with more seeds than Adam, and by more than chance (Fisher's exact test, one-sided, 5 %: "
-        "of three seeds, all against none), *in part* if one does, *does not hold* if Adam learns "
-        "it with every seed, and is otherwise *undecided*"
+        "over 200 steps the claim on the Adding task *holds* if K = 1 and K = 10 both learn it "
+        "with significantly more seeds than Adam (Fisher's exact test, one-sided, 5 %: of three "
+        "seeds, all against none). It holds *in part* if one of them does, *does not hold* if Adam "
+        "learns it with every seed, and is otherwise *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -313,7 +313,7 @@ class TunedAdding:
         if text and idle:
             names = listed([fairness.label(m).replace("Frank-Wolfe, ", "") for m in idle])
             who = "" if len(idle) == len(tuned.METHODS) else f"{names} "
-            text += f", {who}at the published rate, since no rate learned in the search"
+            text += f", {who}at the published rate, since no rate worked in the search"
         coverage = evidence.coverage(self.names())
         if coverage.finished < len(coverage):
             return pending(evidence, self.names(), text)
@@ -348,7 +348,7 @@ class BestDraw:
     words: ClassVar[str] = (
         "settings are *the best* if, of all draws of the fair search, the one with their learning "
         "rate and batch size has the lowest validation loss: the claim *holds* if so in every "
-        "search, *in part* in some, and *does not hold* if in none. Every draw has one seed"
+        "search, *in part* if in some, and *does not hold* if in none. Every draw has one seed"
     )
 
     def names(self) -> tuple[str, ...]:

@@ -46,8 +46,8 @@ _FIRST = (
         "It is in essence SGD with a restart scheme.",
         "Abstract",
         "theory/algorithm",
-        settled="a reading, no result: every update starts a new walk of K steps along normalised "
-        "gradients, at ω and with a step size of 1",
+        settled="a reading, not a result: every update starts a new walk of K steps along "
+        "normalised gradients, from ω and with a step size of 1",
     ),
     Claim(
         "a1",
@@ -91,8 +91,8 @@ _FIRST = (
         "Frank-Wolfe normalises the gradients, which can lead to a slow convergence rate.",
         "Abstract",
         "theory/convergence",
-        settled="not tested: it is said of Frank-Wolfe as a solver run to its end, and here a walk "
-        "of K steps serves one update",
+        settled="not tested: it is said of Frank-Wolfe as a solver run to convergence, but here a "
+        "walk of K steps makes one update",
     ),
     Claim(
         "beyond-k1",
@@ -128,7 +128,7 @@ _FIRST = (
         "All data sets are normalised to zero mean and unit variance.",
         "Sec. V",
         "experiments/table1",
-        settled="so for all entries together, in the program and here; not channel by channel",
+        settled="true of all entries together, in the program and here; not channel by channel",
     ),
     Claim(
         "literature",

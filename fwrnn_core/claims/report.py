@@ -186,8 +186,8 @@ def corrected(evidence: Evidence, claims: Iterable[Claim] = CLAIMS) -> str:
     )
     return (
         f"Of the {len(tests)} differences behind the fair column, {alone} "
-        f"{'has' if alone == 1 else 'have'} an interval that leaves zero out; corrected for "
-        f"their number (Holm), {kept or 'none'} of them still would."
+        f"{'has' if alone == 1 else 'have'} an interval that excludes zero; corrected for their "
+        f"number (Holm), {kept or 'none'} of them still {'do' if kept > 1 else 'does'}."
     )
 
 

@@ -30,7 +30,7 @@ class Rule(Protocol):
 _FEW = 4  # as many values are shown one by one
 NEAR_ONE = f"ratios of time between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} are *undecided*"
 # Of accuracies and swings on HAR-2, where runs were repeated.
-BY_CHANCE = "a difference whose 95 % interval over seeds holds zero"
+BY_CHANCE = "a difference whose 95 % interval over seeds contains zero"
 
 
 def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Finding:
@@ -102,11 +102,11 @@ class HalfSize:
     name: ClassVar[str] = "size"
     words: ClassVar[str] = (
         "a difference whose size the paper gives is *reproduced* if the re-run has its sign and at "
-        "least half its size, *partly* if it has the sign alone, otherwise *not reproduced*, and "
-        "*undecided* if its 95 % interval over seeds reaches from one of these verdicts into "
-        "another. Where that interval leaves the printed size out, the cell says so. A ratio of "
-        f"times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no difference: *not reproduced*, "
-        "or *undecided* where half of what the paper prints is as small"
+        "least half its size, *partly* if it has the sign alone, and otherwise *not reproduced*. "
+        "It is *undecided* if its 95 % interval over seeds spans two of these verdicts. Where that "
+        "interval excludes the printed size, the cell says so. A ratio of times between "
+        f"{TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} is no difference: *not reproduced*, or "
+        "*undecided* where half of the printed difference is as small"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -194,9 +194,9 @@ class Every:
     name: ClassVar[str] = "every"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons is *reproduced* if every one has the claimed "
-        "sign, and *not reproduced* as soon as one finished comparison has the other. "
+        "sign, and *not reproduced* as soon as one finished comparison has the opposite sign. "
         f"A ratio of times between {TIMES_ALIKE[0]} and {TIMES_ALIKE[1]} and {BY_CHANCE} decide "
-        "neither, and leave the claim *undecided* once the others have the claimed sign"
+        "nothing: if all others have the claimed sign, the claim is *undecided*"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -245,7 +245,7 @@ class Most(Every):
     name: ClassVar[str] = "most"
     words: ClassVar[str] = (
         "*often* means in more than half of the comparisons: then *reproduced*, *partly* if in "
-        f"some, *not reproduced* if in none. {BY_CHANCE.capitalize()} counts for neither side: if "
+        f"some, *not reproduced* if in none. {BY_CHANCE.capitalize()} counts for neither side; if "
         "no other is in favour, the claim is *undecided*"
     )
 
@@ -270,11 +270,11 @@ class Steadier(Every):
 
     name: ClassVar[str] = "steadier"
     words: ClassVar[str] = (
-        "*climbing back* is what an epoch's mean training loss rises by from one epoch to the "
-        "next, added up over a run: that one loss swings and the other does not is *reproduced* "
-        "if the first climbs back more in every comparison, by however little, and *not "
-        "reproduced* as soon as it does not in a finished one. A ratio whose 95 % interval over "
-        "seeds (given behind it) holds 1 decides neither"
+        "*climbing back* is the sum over a run of all rises of the mean training loss from one "
+        "epoch to the next. That one loss swings and the other does not is *reproduced* if the "
+        "first climbs back more in every comparison, by however little, and *not reproduced* as "
+        "soon as it does not in a finished one. A ratio whose 95 % interval over seeds (given "
+        "after it) contains 1 decides nothing"
     )
 
 
@@ -288,7 +288,7 @@ class Fades:
     words: ClassVar[str] = (
         "an advantage is *lost* if it is there on the first task and less than half as large on "
         "the second: then *reproduced*, *partly* if it merely shrinks, otherwise *not reproduced*, "
-        "and *undecided* where the ends of the 95 % intervals disagree"
+        "and *undecided* where the ends of the 95 % intervals give different verdicts"
     )
 
     def names(self) -> tuple[str, ...]:

@@ -24,9 +24,9 @@ class Each:
     name: ClassVar[str] = "each"
     words: ClassVar[str] = (
         "a claim about several data sets or settings, each named before its figures, is "
-        "*reproduced* (*holds*) if its rule says so of each, *not reproduced* (*does not hold*) if "
-        "of none even in part, *undecided* if those that are undecided could still tip it, and "
-        "otherwise *partly*"
+        "*reproduced* (*holds*) if its rule says so for each, and *not reproduced* (*does not "
+        "hold*) if for none even in part. It is *undecided* if the undecided ones could still tip "
+        "it, and otherwise *partly*"
     )
 
     def names(self) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ class Angle:
     words: ClassVar[str] = (
         f"two directions are *very similar* if the angle between them is below {SIMILAR}° on "
         f"average and never beyond {UPHILL}°: then *reproduced*, *partly* if below {UPHILL}° on "
-        f"average, otherwise *not reproduced*; unrelated directions have {UPHILL}° on average, so "
-        "that *partly* says little"
+        f"average, otherwise *not reproduced*. Unrelated directions are {UPHILL}° apart on "
+        "average, so *partly* says little"
     )
 
     def names(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class Angle:
         shown += [f"{words}: {_spread(other)}" for words, other in others if other.get("n")]
         verdict = by_angle(angle["mean"], angle["max"])
         if SIMILAR <= angle["mean"] < UPHILL:
-            shown.append(f"unrelated directions would have {UPHILL}° on average")
+            shown.append(f"unrelated directions would be {UPHILL}° apart on average")
         return Finding("; ".join(shown), verdict)
 
 
@@ -103,7 +103,7 @@ class Assumption:
         held, points = (sum(pair[i] for pair in found) for i in (0, 1))
         text = f"at {held} of {points} points of {len(found)} runs" if found else ""
         if text and (alone := sum(name.endswith("/adam") for name in self.runs)):
-            text += f", {alone} of them of Adam alone"
+            text += f", {alone} of them with Adam"
         text = "; ".join(filter(None, (text, self._above_the_end(evidence), self.of)))
         if len(found) < len(self.runs):
             return pending(evidence, self.runs, text)

@@ -20,7 +20,7 @@ from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
 from fwrnn_core.fairness.search import TASKS
 from fwrnn_core.fairness.statistics import Paired, estimate, paired
-from fwrnn_core.fairness.words import who_differs
+from fwrnn_core.fairness.words import in_words, who_differs
 from fwrnn_core.reports import axis_label, listed, markdown_table, short
 from fwrnn_core.training import Record
 from fwrnn_core.wording import label
@@ -128,16 +128,16 @@ def budget_reading(evidence: Evidence, task: str) -> str:
     whole, early = (_means(evidence, task, b, methods) for b in (math.inf, least))
     first = [methods[int(np.argmax(means))] for means in (whole, early)]
     changed, pairs = reordered(whole, early)
-    shortest = listed([label(m) for m in methods if taken[m] == least])
+    shortest = listed([in_words(m) for m in methods if taken[m] == least])
     place = (
-        f"{label(first[0])} has the highest mean in both"
+        f"{in_words(first[0])} has the highest mean in both"
         if first[0] == first[1]
-        else f"the highest mean goes from {label(first[0])} to {label(first[1])}"
+        else f"the highest mean goes from {in_words(first[0])} to {in_words(first[1])}"
     )
     fully, early_on = (who_differs(leads_within(evidence, task, b)) for b in (math.inf, least))
     return (
         f"**{TASKS[task]}.** The shortest final run has {least:,.0f} gradients ({shortest}), the"
-        f" longest {max(taken.values()):,.0f}. From equal passes to {least:,.0f} gradients for all,"
+        f" longest {max(taken.values()):,.0f}. From equal passes to {least:,.0f} gradients each,"
         f" {changed} of {pairs} pairs of methods change their order, and {place}. Against"
         f" {label(BASELINE)}, with equal passes: {fully}. Within"
         f" {least:,.0f} gradients: {early_on}."

@@ -11,6 +11,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, LEVEL, accuracies, finals
 from fwrnn_core.fairness.search import TASKS
+from fwrnn_core.fairness.words import in_words
 from fwrnn_core.reports import first_reaching, markdown_table, timed_alike
 from fwrnn_core.training import Record
 from fwrnn_core.wording import label
@@ -104,16 +105,16 @@ def arrival_words(evidence: Evidence, task: str) -> str:
     stay = sum(math.isfinite(arrival(r, LEVEL)) for r in everyone)
     level = f"{100 * LEVEL:.0f} %"
     text = (
-        f"On {TASKS[task]} {once} of {len(everyone)} runs touch {level} in some epoch, {stay} do"
-        f" in the mean of {WINDOW} epochs. At the epoch chosen on validation the methods have means"
-        f" of {min(means):.1f} to {max(means):.1f} %: who touches {level} first is partly luck."
+        f"On {TASKS[task]}, {once} of {len(everyone)} runs reach {level} in some epoch, {stay} in"
+        f" the mean of {WINDOW} epochs. At the epoch chosen on validation the methods' means are"
+        f" {min(means):.1f} to {max(means):.1f} %, so who reaches {level} first is partly luck."
     )
     per_epoch = {m: float(own[0].curve("gradient_evaluations")[0]) for m, own in runs.items()}
     least, most = (f(per_epoch, key=lambda m: per_epoch[m]) for f in (min, max))
     if per_epoch[least] < per_epoch[most]:
         text += (
             f" An epoch is not the same work for all: it has {per_epoch[least]:,.0f} gradients for"
-            f" {label(least)}, {per_epoch[most]:,.0f} for {label(most)} and"
+            f" {in_words(least)}, {per_epoch[most]:,.0f} for {in_words(most)} and"
             f" {per_epoch[BASELINE]:,.0f} for {label(BASELINE)}."
         )
     return text

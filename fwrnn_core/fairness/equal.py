@@ -96,10 +96,10 @@ def equal_reading(evidence: Evidence, task: str) -> str:
         f" {after}."
     )
     better, worse = ([m for m, t in changed.items() if t.side == side] for side in (1, -1))
-    text += " Against its own runs of equal passes, each method by itself, the change in gradients"
+    text += " Compared with a method's own runs of equal passes, the change in gradients"
     told = [
         f"{verb} {named(who, changed)}"
-        for verb, who in (("helps", better), ("costs", worse))
+        for verb, who in (("helps", better), ("hurts", worse))
         if who
     ]
     text += f" {listed(told)}." if told else " makes no detectable difference to any method."
@@ -113,7 +113,7 @@ def _missing(evidence: Evidence, task: str) -> str:
     without = [in_words(m) for m, n in there.items() if not n]
     partly = [f"{in_words(m)} ({n} of {wanted[m]})" for m, n in there.items() if 0 < n < wanted[m]]
     said = [f"Not run: {listed(without)}"] if without else []
-    said += [f"With some of their seeds: {listed(partly)}"] if partly else []
+    said += [f"Run with only some seeds: {listed(partly)}"] if partly else []
     if not said:
         return ""
     command = f"`fwrnn train 'fair/{task}/equal/*' --jobs 2` trains what is missing"

@@ -79,8 +79,8 @@ def _table(header: Sequence[str], columns: Sequence[Sequence[float]]) -> str:
     if not np.any(np.isnan(columns)):
         return table
     return (
-        f"{table}\n\n–: fewer minibatches than the $K$ that one update takes, so the weights never "
-        "moved."
+        f"{table}\n\nA dash: fewer minibatches than the $K$ that one update takes, so the weights "
+        "never moved."
     )
 
 

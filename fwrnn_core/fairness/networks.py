@@ -95,11 +95,10 @@ def networks_brief(evidence: Evidence) -> str:
     ]
     if not any(leads.values()):
         return ""
-    which = f"a difference between Frank-Wolfe and Adam remains for {listed(kept)}"
-    return (
-        "Each network by itself, and corrected for their number,"
-        f" {which if kept else 'no difference between Frank-Wolfe and Adam remains'}."
-    )
+    start = "Compared network by network, and corrected for the number of networks,"
+    if kept:
+        return f"{start} a difference between Frank-Wolfe and Adam remains for {listed(kept)}."
+    return f"{start} no difference between Frank-Wolfe and Adam remains."
 
 
 def network_finding(evidence: Evidence, network: str, *, spending: bool = True) -> str:
@@ -173,6 +172,6 @@ def _clipping(evidence: Evidence, task: str) -> str:
             continue
         brings = paired(*(accuracies(evidence, task, m) for m in adams))
         if brings.n >= 2:
-            hedge = "" if brings.side else ", no detectable difference"
+            hedge = "" if brings.side else " (no detectable difference)"
             said.append(f"{brings.rounded(1)} points on the {network}{hedge}")
     return f" Clipping alone brings Adam {'; '.join(said)}." if said else ""

@@ -9,6 +9,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.published import TABLE3
 from fwrnn_core.fairness.search import TASKS, Trial, best_of, trials
+from fwrnn_core.fairness.words import in_words
 from fwrnn_core.reports import compact, is_ours, listed, markdown_table, published
 from fwrnn_core.wording import label
 
@@ -82,21 +83,21 @@ def settings_reading(evidence: Evidence) -> str:
     if not found:
         return ""
     same = [s for s in found if s.authors.number == s.chosen.number]
-    names = listed([f"{label(s.method)} on {TASKS[s.task]}" for s in same]) or "none"
+    names = listed([f"{in_words(s.method)} on {TASKS[s.task]}" for s in same]) or "none"
     said = published()["hyperparameters"]["says"]["baselines"]
     small = min(fair.BATCH_SIZES)
     fewer = sum(s.chosen.config.batch_size == small < s.authors.config.batch_size for s in found)
     elsewhere = (
-        " Elsewhere another draw has a lower validation loss: in"
-        f" {fewer} of {len(found) - len(same)} it has minibatches of {small}, and so more gradients"
-        " in the same passes."
+        " In the others another draw has a lower validation loss; in"
+        f" {fewer} of these {len(found) - len(same)} it has minibatches of {small}, and so more"
+        " gradients in the same passes."
         if len(same) < len(found)
         else ""
     )
     return (
         "**The baselines' settings.** The paper takes them"
-        f" from the literature, as “from our experiments they {said}”. On HAR-2 that is, by the"
-        " authors' program, Adam with the learning rate and batch size below, which are among the"
-        f" {fair.TRIALS} draws. Of {len(found)} searches of a baseline they are the choice in"
-        f" {len(same)} ({names}).{elsewhere} One seed and one split decide each choice."
+        f" from the literature, since “from our experiments they {said}”. On HAR-2, by the"
+        " authors' program, they are Adam with the learning rate and batch size below, which are"
+        f" among the {fair.TRIALS} draws. Of {len(found)} searches of a baseline, {len(same)} chose"
+        f" them ({names}).{elsewhere} One seed and one split decide each choice."
     )

@@ -93,7 +93,7 @@ def brief(evidence: Evidence, task: str) -> str:
     tests = _tests(evidence, task)
     name = TASKS[task]
     if not tests:
-        return f"On {name} no method has been compared with {label(BASELINE)} yet."
+        return f"On {name}, no method has been compared with {label(BASELINE)} yet."
     leading, behind = _side(tests, 1), _side(tests, -1)
     nets = {
         net: own
@@ -103,10 +103,12 @@ def brief(evidence: Evidence, task: str) -> str:
     }
     ahead = [m for m in leading if not any(m in own for own in nets.values())]
     which = "no method on the tanh network" if nets else "no method"
-    text = f"On {name} {which} is ahead of {label(BASELINE)}"
+    text = f"On {name}, {which} is ahead of {label(BASELINE)}"
     if ahead:
-        verb = "is" if len(ahead) == 1 else "are"
-        text = f"On {name} {named(ahead, tests)} {verb} ahead of {label(BASELINE)}"
+        verb, who = "is" if len(ahead) == 1 else "are", named(ahead, tests)
+        text = f"On {name}, {who} {verb} ahead of {label(BASELINE)}"
+        if len(ahead) > 2:  # the point before a long list
+            text = f"On {name}, ahead of {label(BASELINE)} are {who}"
         others = [m for m in PLAIN if m in tests and m not in ahead]
         if others:
             text += f"; {named(others)} {'is' if len(others) == 1 else 'are'} not"
@@ -167,9 +169,9 @@ def _strictness(tests: Mapping[str, Paired]) -> list[str]:
     needed = float(student.isf(0.05 / len(tests) / 2, fewest - 1))
     largest = max(float(student.isf(t.p / 2, t.n - 1)) for t in proper)
     text = (
-        f"- With {fewest} seeds and {len(tests)} comparisons the smallest p survives the"
-        " adjustment"
-        f" only from |t| = {needed:.1f} on; the largest here is {largest:.1f}."
+        f"- With {fewest} seeds and {len(tests)} comparisons even the smallest p survives the"
+        f" adjustment only if its |t| is at least {needed:.1f}; the largest |t| here is"
+        f" {largest:.1f}."
     )
     if largest < needed:
         text += " That none survives is then a statement about the number of seeds."
@@ -187,14 +189,13 @@ def both_tasks(evidence: Evidence) -> str:
     for task, own in tests.items():
         alone = adjusted_p(own)
         said += [
-            f"{in_words(m)} on {TASKS[task]} goes from p = {alone[m]:.3f} to"
-            f" {together[task, m]:.3f}"
+            f"from {alone[m]:.3f} to {together[task, m]:.3f} for {in_words(m)} on {TASKS[task]}"
             for m in own
             if alone[m] <= 0.05
         ]
     if not said:
         return ""
-    return f"Adjusted for all {len(together)} comparisons of both data sets, {listed(said)}."
+    return f"Adjusted for all {len(together)} comparisons of both data sets, p goes {listed(said)}."
 
 
 def plain_finding(evidence: Evidence) -> str:
@@ -368,13 +369,12 @@ def search_limits(evidence: Evidence, task: str) -> str:
     small = min(fair.BATCH_SIZES)
     draws = sum(c.batch_size == small for c in fair.search(task, BASELINE))
     return (
-        f"- Of {fair.TRIALS} trials on {TASKS[task]}, these have their lowest validation loss in"
-        " the"
-        f" last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were cut short, and a method"
-        " with many of them is judged below its best.\n"
+        f"- Of {fair.TRIALS} trials per method on {TASKS[task]}, these have their lowest"
+        f" validation loss in the last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were"
+        " cut short, and a method with many of them is judged below its best.\n"
         f"- {sum(c == small for c in chosen)} of {len(chosen)} choices on {TASKS[task]} are among"
-        f" the {draws} draws with minibatches of {small}, which make most gradients in"
-        f" {fair.SEARCH_EPOCHS} epochs. What is tuned is in part the number of gradients."
+        f" the {draws} draws with minibatches of {small}, which take the most gradients in"
+        f" {fair.SEARCH_EPOCHS} epochs. So the search tunes, in part, the number of gradients."
     )
 
 
