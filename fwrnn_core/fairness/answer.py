@@ -26,10 +26,10 @@ def answer(evidence: Evidence) -> str:
         return ""
     count = len(next(iter(leads.values())))
     text = (
-        "**Does it help? Less than the paper says.** With every method tuned alike no lead of"
-        " Frank-Wolfe, on the plain network and whole sequences, over Adam with clipped gradients"
-        " survives a correction for the number of comparisons, with noise or without. Nor does a"
-        f" difference between the two optimizers on any one of {count} networks."
+        "**Does it help? Less than the paper says.** With every method tuned alike, on whole"
+        " sequences and the plain network, no lead of Frank-Wolfe over Adam with clipped gradients"
+        " survives a correction for the number of comparisons, with noise or without. Nor does"
+        f" any difference between the two optimizers on one and the same of {count} networks."
     )
     # What helps is said of what all comparisons together leave, which is less than each data set's.
     certain = [m for (_, m), p in pooled_p(tests).items() if p <= 0.05]

@@ -255,13 +255,13 @@ def published_finding(evidence: Evidence) -> str:
         verb = {1: "comes back", 0: "is undecided", -1: "does not come back"}[side]
         text = (
             f"{where} {verb}: {short(label(method))} minus Adam is"
-            f" {repeated_words(evidence, task, method)}, in the paper"
-            f" {signed(printed_lead(task, method), 1)}"
+            f" {repeated_words(evidence, task, method)} (in the paper"
+            f" {signed(printed_lead(task, method), 1)})"
         )
         # K = 10 has other minibatches and another learning rate than Adam, K = 5 has not.
         if method != "fw-k5" and repeated_lead(evidence, task, "fw-k5").n:
             text += (
-                "; K = 5, which has Adam's learning rate and minibatches, minus Adam is"
+                ". With K = 5, which has Adam's learning rate and minibatches, it is"
                 f" {repeated_words(evidence, task, 'fw-k5')}"
             )
         said.append(text)

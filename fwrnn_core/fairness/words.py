@@ -206,21 +206,21 @@ def plain_finding(evidence: Evidence) -> str:
         return ""
     clean, noisy = tests.values()
     ahead = [m for m in PLAIN if clean[m].side == 1]
-    text = "**With every method tuned alike,** several seeds, and beside Adam with gradient"
-    text += " clipping, "
+    text = "**With every method tuned alike** and several seeds, "
     if ahead:
-        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead on clean data."
+        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead of Adam with"
+        text += " gradient clipping on clean data."
     else:
         text += (
-            "no Frank-Wolfe variant of the plain network, unrolled in full, is ahead on clean data"
-            f" (K = 5: {clean['fw-k5'].rounded(1)} points)."
+            "Frank-Wolfe on whole sequences of the plain network is not ahead of Adam with gradient"
+            f" clipping on clean data (K = 5: {clean['fw-k5'].rounded(1)} points)."
         )
     ahead = [m for m in PLAIN if noisy[m].side == 1]
     if ahead:
         lost = set(ahead) <= set(_lost_to_holm(noisy))
         text += f" Under noise {named(ahead, noisy)} {'is' if len(ahead) == 1 else 'are'}"
         text += " ahead" + (
-            ", which does not survive the correction for several comparisons." if lost else "."
+            ", but not once corrected for the number of comparisons." if lost else "."
         )
     else:
         text += f" Under noise none is ahead (K = 5: {noisy['fw-k5'].rounded(1)} points)."
@@ -278,12 +278,11 @@ def truncation_finding(evidence: Evidence) -> str:
     which = f": {_places(kept)}" if kept else ""
     together = pooled_p(tests)
     if kept and not any(together[place] <= 0.05 for place in kept):
-        which += f"; none, if all {len(together)} comparisons of both data sets count"
+        which += f" (none, if all {len(together)} comparisons of both data sets are counted)"
     text = (
-        "**Truncated backpropagation** (TBPTT) has the highest means of the tanh network, with"
-        " either optimizer. Of its"
-        f" {len(pairs)} leads over clipping {len(kept) or 'none'} survive{'s' * (len(kept) < 2)}"
-        f" the correction for several comparisons{which}."
+        "**Truncated backpropagation** (TBPTT) gives the tanh network its highest means, with"
+        f" either optimizer. {len(kept) or 'None'} of its {len(pairs)} leads over clipping"
+        f" survive{'s' * (len(kept) < 2)} the correction for the number of comparisons{which}."
     )
     taken = "".join(_chunks_taken(evidence, task, m) for task, m in kept)
     return text + taken + (_with_equal_gradients(evidence) if taken else "")
@@ -303,8 +302,8 @@ def _chunks_taken(evidence: Evidence, task: str, method: str) -> str:
         return ""
     chunk = fair.METHODS[method][2]
     return (
-        f" From the same passes over the data {in_words(method)} there takes {ratio:.0f} gradients,"
-        f" each of {chunk} time steps, where clipping takes one of {fair.WINDOW}."
+        f" There {in_words(method)} takes {ratio:.0f} gradients of {chunk} time steps where"
+        f" clipping takes one of {fair.WINDOW}."
     )
 
 
@@ -325,7 +324,7 @@ def _with_equal_gradients(evidence: Evidence) -> str:
     which = _places(kept) or "none"
     verb = "survive" if len(kept) > 1 else "survives"
     return (
-        f" With as many gradients as clipping: {'; '.join(said)}. Of these leads {which} {verb} the"
+        f" With as many gradients as clipping, the leads are {'; '.join(said)}; {which} {verb} the"
         " correction."
     )
 
@@ -347,9 +346,9 @@ def _search_ended_early(evidence: Evidence, task: str, method: str) -> str:
     if late is None or base is None or late <= max(base, fair.TRIALS / 2):
         return ""
     return (
-        f" The search may be too short: on {TASKS[task]} {late} of {fair.TRIALS} trials of"
-        f" {short(label(method))} were still improving when they ended, of {label(BASELINE)}"
-        f" {base}."
+        f" The search may be too short: on {TASKS[task]}, {late} of the {fair.TRIALS} trials of"
+        f" {short(label(method))} were still improving when they ended, against {base} of"
+        f" {label(BASELINE)}."
     )
 
 
