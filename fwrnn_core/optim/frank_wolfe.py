@@ -82,8 +82,8 @@ class FrankWolfe(diagnostics.Reports):
             Frank-Wolfe's alone.
         adaptive: ``None``, ``"agreement"``, ``"ratio"`` or an :class:`AdaptiveRadius`.
         track: extra diagnostics, any of ``"gap"`` (Frank-Wolfe gap of every inner step; one inner
-            product; the trust region has none) and ``"angle"`` (between Δ_K and the first negative
-            gradient; one buffer).
+            product; the trust region has none, and on the released trajectory it is no gap) and
+            ``"angle"`` (between Δ_K and the first negative gradient; one buffer).
         nonfinite: what a NaN or infinite gradient does. ``"raise"``: :class:`NonFiniteGradient`,
             with weights and state untouched. ``"skip"``: the minibatch is dropped and counted in
             :attr:`skipped`, and the loop waits for the next one. Under a GradScaler it is always
