@@ -13,7 +13,8 @@ from fwrnn_core.models import kernels
 from fwrnn_core.models.state import Head, check_input, positive
 
 MAGNITUDE = 5.0
-"""A recurrent weight u keeps u**T inside [1/5, 5] over the whole sequence: U_b = 5**(1/T)."""
+"""|u| ≤ U_b = 5**(1/T) keeps |u|**T at most 5 over the whole sequence. From below nothing holds it;
+u ≥ 1/U_b, where ``recurrent_init="published"`` starts the last layer, is u**T ≥ 1/5."""
 
 
 class TimeNorm(nn.BatchNorm1d):

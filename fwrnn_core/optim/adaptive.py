@@ -25,10 +25,11 @@ class AdaptiveRadius:
     2006, algorithm 4.1). The model m is linear for Frank-Wolfe and projected gradients, quadratic
     for :class:`TrustRegion`. As there, δ grows only where the step reached the boundary of its ball
     (of any one, where a radius has several): a ball that did not bind tells nothing about a larger
-    one. Unlike there, no step is refused: one that raises F shrinks the ball, but is taken. And
-    what is judged is Δ_K, not the step that an outer optimizer such as Adam makes of it. Needs
-    ``step(closure)``; costs one more evaluation per loop and, where m is linear, a buffer for the
-    first gradient.
+    one. Unlike there, no step is refused: one that raises F shrinks the ball, but is taken. A Δ_K
+    that the linear model itself expects to raise F, having turned against the first gradient, has
+    no ratio (NaN). And what is judged is Δ_K, not the step that an outer optimizer such as Adam
+    makes of it. Needs ``step(closure)``; costs one more evaluation per loop and, where m is linear,
+    a buffer for the first gradient.
 
     ``"agreement"`` (ours) is ‖Δ_K‖/δ, rescaled so that 0 is what random vertices give (1/√K for
     γ_k = 1/k) and 1 is K equal ones. Free, and works with a fresh minibatch per inner step. Needs

@@ -145,7 +145,8 @@ class NewtonSchulzBall(SpectralBall):
     the ball by at most :data:`EXCESS` (relative); smaller singular values end inside it, which
     makes this an inexact oracle in the sense of Jaggi (2013). The steep coefficients are those
     published with the Muon optimizer (Jordan et al., 2024); the finishing steps are the classical
-    fifth-order Newton-Schulz iteration (Higham, Functions of Matrices, 2008, section 8.3).
+    Newton-Schulz iteration of degree five, which converges with order three (Higham, Functions of
+    Matrices, 2008, chapter 8).
     """
 
     #: (a, b, c) of σ ← aσ + bσ³ + cσ⁵, in order.

@@ -71,8 +71,9 @@ class FrankWolfe(diagnostics.Reports):
         outer: callable ``(params, lr=…)`` that makes a torch optimizer, or ``None`` for
             ω ← ω + Δ_K.
         gradient_momentum: β of the running mean β·d + (1 − β)·g that replaces the gradient within
-            one inner loop (stochastic Frank-Wolfe with averaging, Mokhtari et al. 2020); 0 is off.
-            d starts as a parameter's first gradient of the loop, be it in mid-loop.
+            one inner loop; 0 is off. After Mokhtari et al. (2020), whose β grows to 1 and averages
+            all noise away: a constant one only lowers it. d starts as a parameter's first gradient
+            of the loop, be it in mid-loop.
         maximize: ascend instead of descend.
         solver: ``"frank-wolfe"``, ``"projected-gradient"``, ``"trust-region"``, or an instance of
             :class:`ProjectedGradient` or :class:`TrustRegion` with its options. The trust region
@@ -81,8 +82,8 @@ class FrankWolfe(diagnostics.Reports):
             Frank-Wolfe's alone.
         adaptive: ``None``, ``"agreement"``, ``"ratio"`` or an :class:`AdaptiveRadius`.
         track: extra diagnostics, any of ``"gap"`` (Frank-Wolfe gap of every inner step; one inner
-            product; the trust region has none) and ``"angle"`` (between Δ_K and the first negative
-            gradient; one buffer).
+            product; the trust region has none, and on the released trajectory it is no gap) and
+            ``"angle"`` (between Δ_K and the first negative gradient; one buffer).
         nonfinite: what a NaN or infinite gradient does. ``"raise"``: :class:`NonFiniteGradient`,
             with weights and state untouched. ``"skip"``: the minibatch is dropped and counted in
             :attr:`skipped`, and the loop waits for the next one. Under a GradScaler it is always

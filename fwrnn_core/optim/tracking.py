@@ -4,7 +4,8 @@ The gap is that of the gradient at hand: of its minibatch, and under ``gradient_
 running mean. For a given Δ_{k−1} the norm in ⟨Δ_{k−1}, g⟩ + δ‖g‖_q is convex in g, so by Jensen's
 inequality the gap of an unbiased minibatch gradient is on average at least that of F, and the more
 above it the larger the noise: it does not go to 0 where F's gap does, and does not certify how far
-F is from its minimum over the ball.
+F is from its minimum over the ball. On the released trajectory the gradient belongs to another
+point than Δ_{k−1}: the number is still ≥ 0, but no gap.
 
 All inner products of a loop are taken in one call, so that both are cheap enough to leave on.
 They only read the walk: weights and state are those of an untracked run.

@@ -163,7 +163,9 @@ def trust_region(opt: FrankWolfe, closure: Closure) -> tuple[Any, list[inner.Loo
 def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: float | None) -> float:
     """Actual over predicted decrease of the closure's loss from ω_t to ω_t + Δ_K.
 
-    Without a model's own prediction the model is linear: m(0) − m(Δ_K) = −⟨∇F(ω_t), Δ_K⟩.
+    Without a model's own prediction the model is linear: m(0) − m(Δ_K) = −⟨∇F(ω_t), Δ_K⟩. NaN
+    where the model predicts no decrease: later vertices can turn Δ_K up the first gradient, and of
+    two increases the ratio would be positive.
     """
     moves = [
         (p, opt.state[p]["direction"], group["loop_radius"])
@@ -195,7 +197,7 @@ def decrease_ratio(opt: FrankWolfe, closure: Closure, loss: Any, predicted: floa
         both = torch.tensor([change, predicted], dtype=torch.float64, device=device)
         distributed.average(opt.process_group, [both], [])
         change, predicted = both.tolist()
-    return change / predicted if predicted else math.nan
+    return change / predicted if predicted > 0 else math.nan
 
 
 def number(loss: Any) -> float:

@@ -49,7 +49,7 @@ COLUMNS = {
     "angle_goal": "angle of Δ_t to ω_T − ω_t, degrees",
     "gradient_goal": "angle of −∇F(ω_t) to ω_T − ω_t, degrees",
     "angle_step": "angle of the step ω_{t+1} − ω_t to −∇F(ω_t), degrees",
-    "angle_bound": "largest angle that max|λ|, δ and ‖∇F‖ allow in one global ball without noise",
+    "angle_bound": "angle_bound in one global ball without noise, max|λ| at ω_t in place of L",
     "ratio": "A5: −⟨Δ_t, ω_t − ω_T⟩/⟨∇F(ω_t), ω_t − ω_T⟩",
     "inexactness": "Def. 2: ε of the minibatch gradient at γ = 1, in one global ball",
     "curvature": "Eq. 4: lower bound of C_F per radius, in one global ball",

@@ -52,8 +52,8 @@ def sample_ball(
     if math.isinf(norm):
         cube = torch.rand(count, dim, generator=generator, dtype=dtype)
         return radius * (2 * cube - 1)
-    # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator, so for p = 1 and 2, which are
-    # the cases in use, the variable is made from uniform and normal draws; other p by rejection.
+    # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator: normal draws for p = 2, the case
+    # in use, and rejection for other p.
     if norm == 2:
         g = torch.randn(count, dim, generator=generator, dtype=dtype) / math.sqrt(2)
     else:

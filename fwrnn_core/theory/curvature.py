@@ -153,7 +153,7 @@ def curvature_on_ball(
 
     :param center: the point ω [d]; default the objective's origin.
     :param radius: δ > 0; ``norm``: p ≥ 1.
-    :param samples: random triples: x, s uniform in the ball, γ uniform in (0.05, 1].
+    :param samples: random triples: x, s uniform in the ball, γ uniform in [0.05, 1).
     :param ascent_steps: ascent steps from each of the ``starts`` best triples; 0 for none.
     :param steepest: a direction v [d] to try beside the random ones, such as the Hessian's at the
         center (:attr:`~fwrnn_core.theory.convexity.Spectrum.steepest`). With v at length δ the

@@ -41,7 +41,6 @@ def relaxed_smoothness(gradient_norms: Tensor, hessian_norms: Tensor) -> Relaxed
         raise ConfigError(
             "relaxed smoothness needs equally many finite norms, at least one of each"
         )
-    slopes = [0.0]
     hull: list[tuple[float, float]] = []
     for point in sorted(zip(x.tolist(), y.tolist(), strict=True)):
         while hull and hull[-1][0] == point[0]:  # of points above each other, the highest counts
@@ -49,15 +48,11 @@ def relaxed_smoothness(gradient_norms: Tensor, hessian_norms: Tensor) -> Relaxed
         while len(hull) >= 2 and _left_turn(hull[-2], hull[-1], point):
             hull.pop()
         hull.append(point)
-    for (x0, y0), (x1, y1) in pairwise(hull):
-        slopes.append((y1 - y0) / (x1 - x0))
-    if hull[0][0] > 0:  # the line through the origin side: L0 = 0
-        slopes.append(max(py / px for px, py in hull))
-    fits = []
-    for slope in slopes:
-        constant = float((y - slope * x).max())
-        if slope >= 0 and constant >= -1e-12:
-            fits.append((constant + slope * float(x.mean()), max(constant, 0.0), slope))
+    slopes = [0.0, *((y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(hull))]
+    lines = [(float((y - slope * x).max()), slope) for slope in slopes]
+    if hull[0][0] > 0:  # L0 = 0 itself: as the largest y − L1·x it would be rounding of either sign
+        lines.append((0.0, max(py / px for px, py in hull)))
+    fits = [(l0 + l1 * float(x.mean()), l0, l1) for l0, l1 in lines if l0 >= 0 and l1 >= 0]
     _, constant, slope = min(fits)
     return RelaxedSmoothness(constant, slope)
 

@@ -18,8 +18,10 @@ ONE_C, C_PER_STEP = "bound, one c", "bound, c per step"
 
 
 def trust(point: Mapping[str, Any], radius: float | None = None) -> float:
-    """ρ = C_F/(2δ‖∇F‖) at a point of an audit, by the C of :func:`curvature_at` (ours): below 1 a
-    first step in the ball lowers the risk for sure. ``radius`` δ defaults to the point's own.
+    """ρ = C_F/(2δ‖∇F‖) at a point of an audit (ours). Were C the supremum, a first step in the ball
+    would lower the risk for sure where ρ < 1; with the C of :func:`curvature_at`, a lower bound of
+    the local risk's, ρ < 1 only says that nothing was found against it. ``radius`` δ defaults to
+    the point's own.
 
     >>> row = {"radius": 0.5, "curvature": {"0.5": 10.0}, "gradient_norm": 5.0}
     >>> trust({**row, "largest_eigenvalue": 100.0})

@@ -200,3 +200,23 @@ def test_agreement_steers_by_the_mean_over_the_balls() -> None:
     # One ball at 1, one at chance (0): the signal is ½, and the radius stays.
     assert opt.diagnostics()["signal"] == pytest.approx([0.5])
     assert opt.diagnostics()["radius"] == pytest.approx([0.1])
+
+
+def test_a_walk_against_its_first_gradient_shrinks_the_radius() -> None:
+    """The released walk leaves the ball, and here its later gradients point back: Δ_K = +δ/2 goes
+    up the first gradient, the linear model expects that, and F rises. That is no success."""
+    w = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    options = {"inner_steps": 4, "trajectory": "released", "adaptive": "ratio", "outer": None}
+    opt = FrankWolfe([w], lr=1.0, **options)
+
+    def closure() -> Tensor:
+        opt.zero_grad()
+        loss = (w + 0.3).square().sum()
+        loss.backward()
+        return loss
+
+    before = float(opt.step(closure).detach())
+    assert w.tolist() == pytest.approx([0.5])
+    assert float((w.detach() + 0.3).square()) > before
+    assert opt.diagnostics()["radius"] == [0.5]
+    assert math.isnan(opt.diagnostics()["signal"][0])

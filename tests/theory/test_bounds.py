@@ -18,9 +18,10 @@ from fwrnn_core.theory.bounds import (
     normalised_descent_bound,
 )
 from fwrnn_core.theory.curvature import quadratic_curvature
-from fwrnn_core.theory.examples import quadratic, random_symmetric
+from fwrnn_core.theory.examples import quadratic, random_symmetric, wavy_cone
 from fwrnn_core.theory.gap import frank_wolfe_gap, inexactness
 from fwrnn_core.theory.inner_loop import ball_minimum, inner_loop
+from fwrnn_core.theory.objective import Objective
 
 NORMS = st.sampled_from([1, 2, math.inf])
 RULES = {"1/k": lambda k: 1 / k, "2/(k+1)": lambda k: 2 / (k + 1)}
@@ -102,6 +103,23 @@ def test_inexact_oracles_obey_the_inflated_bound(
         assert error <= recursion[k - 1] + 1e-9
         for bound in bounds:
             assert recursion[k - 1] <= bound(constant, k, epsilon) * (1 + 1e-12)
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), NORMS, st.floats(0.05, 5))
+def test_the_average_never_makes_up_for_its_first_vertex(
+    seed: int, p: float, radius: float
+) -> None:
+    _, objective = problem(seed)
+    place, best, gap = ball_minimum(objective, radius=radius, norm=p)
+    assert gap < 1e-6  # ⟨slope, s − place⟩ ≥ −gap for every s of the ball
+    slope = objective.grad(place)
+    trace = inner_loop(objective, radius=radius, inner_steps=15, norm=p)
+    missed = float(slope @ (trace.vertices[0] - place))
+    for k in range(1, 16):
+        plane = float(slope @ (trace.displacements[k] - place))
+        assert float(trace.losses[k]) - best >= plane - 1e-9
+        assert plane >= missed / k - gap - 1e-9
 
 
 def test_where_the_two_step_sizes_cross() -> None:
@@ -213,6 +231,35 @@ def test_the_proof_of_theorem_2_needs_neither_a2_nor_a5() -> None:
     assert found.at_most == pytest.approx(0.5)
     both = measured_convergence(way, gaps, displacements, torch.zeros(2), 0.0, found.at_most)
     assert bool((both.left <= both.right).all())
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.booleans(), st.integers(1, 60))
+def test_one_exact_vertex_needs_no_a5(seed: int, convex: bool, updates: int) -> None:
+    # K = 1, exact gradients: star-convexity and a Lipschitz gradient alone give the rate 1/T.
+    if convex:
+        h = random_symmetric(4, seed)
+        objective, lipschitz = quadratic(h), float(torch.linalg.eigvalsh(h)[-1])
+    else:  # r²(1 + a cos 6φ): the Hessian has the same eigenvalues at every r
+        objective = Objective(lambda w: wavy_cone(w), torch.zeros(2, dtype=torch.float64))
+        angles = torch.linspace(0, math.pi / 3, 61, dtype=torch.float64)
+        rim = torch.stack([angles.cos(), angles.sin()], dim=1)
+        lipschitz = 1.001 * max(hessian_norm(objective, w) for w in rim)
+    source = torch.Generator().manual_seed(seed)
+    point = torch.randn(objective.dim, generator=source, dtype=torch.float64)
+    distance = float(point.norm())
+    radius, values = distance / math.sqrt(updates), []
+    for _ in range(updates):
+        trace = inner_loop(objective, point, radius=radius, inner_steps=1)
+        values.append(float(trace.losses[0]))
+        point = point + trace.displacements[-1]
+    assert min(values) <= 2 * lipschitz * distance**2 / updates
+
+
+def hessian_norm(objective: Objective, point: torch.Tensor) -> float:
+    axes = torch.eye(objective.dim, dtype=torch.float64)
+    hessian = torch.stack([objective.hvp(axis, point) for axis in axes])
+    return float(torch.linalg.matrix_norm(hessian, ord=2))
 
 
 def test_theorem_2_right_side_by_hand() -> None:

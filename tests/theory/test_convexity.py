@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 from torch import nn
 
 from fwrnn_core.errors import ConfigError
@@ -124,6 +126,21 @@ def test_relaxed_smoothness_lies_above_all_points_and_is_tight(
     assert float(height.min()) >= -1e-9
     flat = float((y.max() - y).mean())
     assert float(height.mean()) <= flat + 1e-9
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 9999), st.integers(-6, 8))
+def test_relaxed_smoothness_is_the_tightest_line_on_every_scale(
+    count: int, seed: int, decade: int
+) -> None:
+    source = torch.Generator().manual_seed(seed)
+    x, factor = torch.randn(2, count, generator=source, dtype=torch.float64).exp()
+    y = x**1.5 * factor
+    line = relaxed_smoothness(x, 10.0**decade * y)
+    rows = np.stack([np.ones(count), x.numpy()], axis=1)
+    best = linprog([1, float(x.mean())], A_ub=-rows, b_ub=-y.numpy(), bounds=[(0, None)] * 2)
+    height = (line.constant + line.slope * float(x.mean())) / 10.0**decade
+    assert height == pytest.approx(best.fun)
 
 
 def test_relaxed_smoothness_recovers_an_exact_line() -> None:
