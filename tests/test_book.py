@@ -139,9 +139,15 @@ def test_slim_styles_keep_what_is_used_and_only_that(rules: list[str], used: set
 def test_slim_styles_leave_the_rest_of_css_alone() -> None:
     sheet = (
         '@charset "utf-8";:root{--a:url("data:x{y}")}@font-face{src:url(a.woff)}'
-        "html:not(.gone) a{b:c}a[href$='}']{d:e}@keyframes k{from{x:0}to{x:1}}"
+        'html:not(.gone) a{b:c}a[href$="}"]{d:e}@keyframes k{from{x:0}to{x:1}}'
     )
     assert assets.slim_styles(sheet, {"used"}) == sheet
+
+
+def test_slim_styles_know_comments_and_leave_the_font_of_icons() -> None:
+    sheet = ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}.fa-bars:before{content:'b'}.fa:before{z:3}"
+    slim = assets.slim_styles(sheet, {"a", "fa", "fa-bars"})
+    assert slim == ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}"
 
 
 def test_a_figure_keeps_its_size_and_text() -> None:
