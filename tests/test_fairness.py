@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import experiments, fairness, paths
+from fwrnn_core import experiments, fairness
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
 from fwrnn_core.fairness import budget, cost, equal, networks
@@ -25,9 +25,7 @@ DRUG_1 = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
 DRUG_2 = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def test_the_paired_test_is_student_s_own():
