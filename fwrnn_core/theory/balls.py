@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,33 +53,14 @@ def sample_ball(
     if math.isinf(norm):
         cube = torch.rand(count, dim, generator=generator, dtype=dtype)
         return radius * (2 * cube - 1)
-    # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator, so for p = 1 and 2, which are
-    # the cases in use, the variable is made from uniform and normal draws; other p by rejection.
     if norm == 2:
         g = torch.randn(count, dim, generator=generator, dtype=dtype) / math.sqrt(2)
     else:
+        # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator; numpy's has a seed from it.
+        seed = int(torch.randint(2**63 - 1, (), generator=generator))
+        size = np.random.default_rng(seed).standard_gamma(1 / norm, (count, dim))
         sign = torch.randint(0, 2, (count, dim), generator=generator).to(dtype) * 2 - 1
-        g = sign * _gamma(1 / norm, (count, dim), generator, dtype).pow(1 / norm)
+        g = sign * torch.from_numpy(size).to(dtype).pow(1 / norm)
     extra = -torch.log1p(-torch.rand(count, 1, generator=generator, dtype=dtype))
     total = g.abs().pow(norm).sum(-1, keepdim=True) + extra
     return radius * g / total.pow(1 / norm)
-
-
-def _gamma(
-    shape: float, size: tuple[int, int], generator: torch.Generator | None, dtype: torch.dtype
-) -> Tensor:
-    """Gamma(shape ≤ 1, 1): Ahrens-Dieter rejection, vectorised (exponential when shape = 1)."""
-    out = torch.empty(size, dtype=dtype)
-    todo = torch.ones(size, dtype=torch.bool)
-    edge = 1 + shape / math.e
-    while bool(todo.any()):
-        n = int(todo.sum())
-        u = torch.rand(n, generator=generator, dtype=dtype) * edge
-        v = -torch.log1p(-torch.rand(n, generator=generator, dtype=dtype))
-        low = u <= 1
-        x = torch.where(low, u.pow(1 / shape), -torch.log(((edge - u) / shape).clamp_min(1e-300)))
-        keep = torch.where(low, x <= v, (1 - shape) * torch.log(x) <= v)
-        here = torch.nonzero(todo.flatten()).squeeze(-1)[keep]
-        out.view(-1)[here] = x[keep]
-        todo.view(-1)[here] = False
-    return out
