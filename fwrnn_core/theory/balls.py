@@ -36,9 +36,8 @@ def sample_ball(
     norm: float = 2,
     *,
     generator: torch.Generator | None = None,
-    dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """``count`` points drawn uniformly from the ball of the p-norm, [count, dim].
+    """``count`` points drawn uniformly from the ball of the p-norm, [count, dim] float64.
 
     The construction is Barthe, Guédon, Mendelson & Naor (2005, Theorem 1): for 1 ≤ p < ∞, take g_i
     independent with density ∝ exp(−|t|^p) and Z ~ Exp(1); then g / (‖g‖_p^p + Z)^{1/p} is uniform.
@@ -50,6 +49,7 @@ def sample_ball(
     True
     """
     check_ball(radius, norm)
+    dtype = torch.float64
     if math.isinf(norm):
         cube = torch.rand(count, dim, generator=generator, dtype=dtype)
         return radius * (2 * cube - 1)
@@ -60,7 +60,7 @@ def sample_ball(
         seed = int(torch.randint(2**63 - 1, (), generator=generator))
         size = np.random.default_rng(seed).standard_gamma(1 / norm, (count, dim))
         sign = torch.randint(0, 2, (count, dim), generator=generator).to(dtype) * 2 - 1
-        g = sign * torch.from_numpy(size).to(dtype).pow(1 / norm)
+        g = sign * torch.from_numpy(size).pow(1 / norm)
     extra = -torch.log1p(-torch.rand(count, 1, generator=generator, dtype=dtype))
     total = g.abs().pow(norm).sum(-1, keepdim=True) + extra
     return radius * g / total.pow(1 / norm)
