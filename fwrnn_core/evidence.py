@@ -126,6 +126,10 @@ class Evidence:
         record = self.record(name)
         return record if record is not None and record.status == "complete" else None
 
+    def begun(self, names: Iterable[str]) -> list[Record]:
+        """Those of the named runs that have an epoch, finished or not."""
+        return [r for name in names if (r := self.record(name)) is not None and r.epochs]
+
     def select(self, *patterns: str) -> list[str]:
         """Names of planned runs that match a shell pattern, in the catalogue's order."""
         return [n for n in self.catalogue if any(fnmatchcase(n, p) for p in patterns)]

@@ -36,6 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of records that holds those alone which the test puts there."""
+    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+
+
+@pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project with a small package of its own in place of ours."""
     monkeypatch.setenv("FWRNN_HOME", str(tmp_path))

@@ -22,9 +22,7 @@ from .shelf import MACHINE, put
 RUNS = catalogue()
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def finish(setting: str, accuracies: list[float], **options: object) -> None:

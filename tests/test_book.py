@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +13,9 @@ from docutils import nodes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import batch, paths
-from fwrnn_core.batch import parameters, stamp
+from fwrnn_core import paths
+from fwrnn_core.batch import stamp
 from fwrnn_core.book import assets, autodoc, build, extension, noscript, sharing, status
-from fwrnn_core.cli import build_parser
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record
 
@@ -139,9 +136,15 @@ def test_slim_styles_keep_what_is_used_and_only_that(rules: list[str], used: set
 def test_slim_styles_leave_the_rest_of_css_alone() -> None:
     sheet = (
         '@charset "utf-8";:root{--a:url("data:x{y}")}@font-face{src:url(a.woff)}'
-        "html:not(.gone) a{b:c}a[href$='}']{d:e}@keyframes k{from{x:0}to{x:1}}"
+        'html:not(.gone) a{b:c}a[href$="}"]{d:e}@keyframes k{from{x:0}to{x:1}}'
     )
     assert assets.slim_styles(sheet, {"used"}) == sheet
+
+
+def test_slim_styles_know_comments_and_leave_the_font_of_icons() -> None:
+    sheet = ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}.fa-bars:before{content:'b'}.fa:before{z:3}"
+    slim = assets.slim_styles(sheet, {"a", "fa", "fa-bars"})
+    assert slim == ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}"
 
 
 def test_a_figure_keeps_its_size_and_text() -> None:
@@ -237,24 +240,6 @@ def test_docstrings_of_either_form_are_read_as_google_s() -> None:
     ]
     google = ["x", "", "Args:", "    a: b", "", "---"]
     assert autodoc.sections(google) == google
-
-
-def commands() -> list[str]:
-    """Every ``fwrnn run`` that a page, the README or a notebook tells a reader to type."""
-    texts = [p.read_text("utf-8") for p in ROOT.glob("*.md")]
-    texts += [p.read_text("utf-8") for p in (ROOT / "book").rglob("*.md")]
-    for path in (ROOT / "notebooks").rglob("*.ipynb"):
-        texts += ["".join(c["source"]) for c in json.loads(path.read_text("utf-8"))["cells"]]
-    found = (re.findall(r"^fwrnn run .*$", text, flags=re.MULTILINE) for text in texts)
-    return sorted({line for lines in found for line in lines if "NAME VALUE" not in line})
-
-
-@pytest.mark.parametrize("command", commands())
-def test_notebooks_and_parameters_in_the_pages_exist(command: str) -> None:
-    args = build_parser().parse_args(shlex.split(command, comments=True)[1:])
-    given = parameters.parse(args.parameter)
-    for notebook in batch.resolve(args.notebooks):
-        parameters.check(notebook, given, args.profile)
 
 
 def test_an_unknown_format_is_refused_before_anything_runs() -> None:

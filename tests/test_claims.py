@@ -17,7 +17,7 @@ from fwrnn_core.data.catalog import NOISE_STD
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import catalogue, tuned
-from fwrnn_core.experiments.fair import METHODS, SEEDS, search
+from fwrnn_core.experiments.fair import METHODS, SEEDS, final, search
 from fwrnn_core.experiments.published import TABLE3, repeats
 from fwrnn_core.experiments.theory import _HAR2_WINDOWS
 from fwrnn_core.theory.recorded import planned
@@ -29,9 +29,7 @@ RUNS = catalogue()
 HOME = paths.home()
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def run(name: str, accuracy: float, **options: object) -> None:
@@ -50,8 +48,8 @@ def test_every_claim_has_a_key_a_part_and_a_page_of_the_book():
 
 
 def test_every_claim_is_judged_by_planned_runs_or_settled_without():
-    final = {f"fair/{t}/final/{m}/seed-{s}" for t in SEEDS for m in METHODS for s in range(1, 6)}
-    final |= {f"adding/tuned/final/{m}/seed-{s}" for m in tuned.METHODS for s in tuned.SEEDS}
+    finals = {f"fair/{t}/final/{m}/seed-{s}" for t in SEEDS for m in METHODS for s in range(1, 6)}
+    finals |= {f"adding/tuned/final/{m}/seed-{s}" for m in tuned.METHODS for s in tuned.SEEDS}
     for claim in claims.CLAIMS:
         used = [rule for rule in (claim.published, claim.fair) if rule]
         assert bool(used) != bool(claim.settled), claim.key
@@ -60,7 +58,7 @@ def test_every_claim_is_judged_by_planned_runs_or_settled_without():
             assert claim.published, claim.key
         for rule in used:
             assert rule.names(), claim.key
-            assert set(rule.names()) <= set(RUNS) | final, claim.key
+            assert set(rule.names()) <= set(RUNS) | finals, claim.key
 
 
 def test_without_a_record_nothing_is_judged():
@@ -496,16 +494,10 @@ def test_the_baseline_that_is_passed_is_that_of_the_literature_or_adams_own():
 def finish(method: str, accuracies: list[float], task: str = "har2", spent: int = 1) -> None:
     for config in search(task, method):
         put(config, {"validation_loss": [config.optimizer.lr]})
-    for config, accuracy in zip(catalogue_finals(task, method), accuracies, strict=False):
+    for config, accuracy in zip(final(task, method), accuracies, strict=False):
         curve = [*[0.1] * (spent - 1), accuracy / 100]
         losses = [*[1.0] * (spent - 1), 0.5]
         put(config, {"test_accuracy": curve, "validation_loss": losses})
-
-
-def catalogue_finals(task: str, method: str):
-    from fwrnn_core.experiments.fair import final
-
-    return final(task, method)
 
 
 def test_fair_claims_are_judged_by_the_interval():
@@ -525,7 +517,7 @@ def test_tuned_seeds_that_diverged_are_in_no_interval_and_named():
     finish("adam-clip", [90, 91, 92, 93, 94])
     finish("fw-k5", [92, 92, 94, 95, 96])
     finish("fw-k1", [92, 92, 94, 95, 96])
-    last = catalogue_finals("har2", "fw-k5")[-1]
+    last = final("har2", "fw-k5")[-1]
     put(last, {"test_accuracy": [0.99], "train_loss": [1.0]}, status="diverged")
     said = "fw-k5 diverged with 1 of 5 seeds"
     found = claims.examine("har2-clip").fair
@@ -534,7 +526,7 @@ def test_tuned_seeds_that_diverged_are_in_no_interval_and_named():
     pair = tuple(fair.gain("har2", m, "adam-clip") for m in ("fw-k1", "fw-k5"))
     for rule in (fair.EveryInterval(pair), fair.MostIntervals(pair)):
         assert rule.judge(Evidence()).text.endswith(f": 2 hold; {said}")
-    for config in catalogue_finals("har2", "fw-k5"):
+    for config in final("har2", "fw-k5"):
         put(config, {"test_accuracy": [0.99], "train_loss": [1.0]}, status="diverged")
     found = claims.examine("har2-clip").fair
     assert (found.text, found.verdict) == (
@@ -579,7 +571,7 @@ def test_often_is_judged_by_more_than_half_of_the_intervals():
 def test_a_claim_about_epochs_is_judged_by_epochs_and_not_by_seconds():
     for method, spent, seconds in (("adam", 3, 1.0), ("fw-k5", 2, 9.0)):
         finish(method, [93] * 5, spent=spent)
-        for config in catalogue_finals("har2", method):
+        for config in final("har2", method):
             curve = {
                 "test_accuracy": [*[0.1] * (spent - 1), 0.93],
                 "validation_loss": [0.5] * spent,
@@ -587,7 +579,7 @@ def test_a_claim_about_epochs_is_judged_by_epochs_and_not_by_seconds():
             put(config, {**curve, "seconds": [seconds] * spent})
     found = claims.examine("har2-epochs").fair
     assert (found.text, found.verdict) == ("first with 5 of 5 seeds", Verdict.HOLDS)
-    for config in catalogue_finals("har2", "fw-k5"):
+    for config in final("har2", "fw-k5"):
         put(config, {**curve, "gradient_evaluations": [184, 368]})
     told = claims.examine("har2-epochs").fair.text
     assert re.search(r"; 184 gradients an epoch against \d+$", told), "epochs of unlike length"
@@ -605,7 +597,7 @@ def test_the_fair_cost_counts_who_is_first_with_each_seed():
     finish("fw-k5", [93] * 5, spent=3)
     assert claims.examine("cost").fair.text == "first with 0 of 5 seeds, equal with 5"
     assert claims.examine("cost").fair.verdict is Verdict.UNDECIDED
-    last = catalogue_finals("har2", "fw-k5")[-1]
+    last = final("har2", "fw-k5")[-1]
     put(last, {"test_accuracy": [0.93]}, environment={**MACHINE, "processor": "b"})
     found = claims.examine("cost").fair
     assert found.verdict is Verdict.INCOMPARABLE, "seconds of another machine decide nothing"

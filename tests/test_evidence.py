@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fwrnn_core import paths
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.training import RunConfig
 
@@ -13,9 +12,7 @@ from .shelf import put
 PLANNED = {f"a/{n}": RunConfig(f"a/{n}", epochs=4, seed=n) for n in range(3)}
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def states(**numbers: int) -> Coverage:

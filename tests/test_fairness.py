@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import experiments, fairness, paths
+from fwrnn_core import experiments, fairness
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
+from fwrnn_core.fairness import budget, cost, equal, networks
 from fwrnn_core.figures import panel
 from fwrnn_core.training import Record, RunConfig
 
@@ -24,9 +25,7 @@ DRUG_1 = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
 DRUG_2 = dict(enumerate([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]))
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "records", lambda: tmp_path)
+pytestmark = pytest.mark.usefixtures("shelf")
 
 
 def test_the_paired_test_is_student_s_own():
@@ -350,7 +349,7 @@ def test_seconds_of_another_version_are_not_compared():
     for config in fair.final("har2", "fw-tbptt")[:1]:
         put(config, {"test_accuracy": [0.95]}, environment={**MACHINE, "code": "2"})
     evidence = Evidence()
-    assert fairness.timed_otherwise(evidence, "har2") == ["fw-tbptt"]
+    assert cost.timed_otherwise(evidence, "har2") == ["fw-tbptt"]
     table = fairness.cost_table(evidence, "har2")
     assert row(table, "Frank-Wolfe, TBPTT")[1:] == ["1 of 1", "1", "100", "–"]
     assert row(table, "Adam + clipping")[1:] == ["1 of 1", "1", "100", "1"]
@@ -360,9 +359,9 @@ def test_one_good_epoch_is_no_arrival():
     spike = put(RunConfig("s", epochs=8), {"test_accuracy": [0.8, 0.8, 0.95, *[0.8] * 5]})
     steady = put(RunConfig("t", epochs=8), {"test_accuracy": [0.8, *[0.91] * 7]})
     assert fairness.until_level(spike, "epoch") == 3
-    assert fairness.arrival(spike, 0.9) == math.inf
-    assert fairness.arrival(steady, 0.9) == 6, "five epochs of 0.91 end with the sixth"
-    assert fairness.arrival(steady, 0.88) == 5
+    assert cost.arrival(spike, 0.9) == math.inf
+    assert cost.arrival(steady, 0.9) == 6, "five epochs of 0.91 end with the sixth"
+    assert cost.arrival(steady, 0.88) == 5
     finish_search("har2", "adam-clip")
     for config, curve in zip(fair.final("har2", "adam-clip"), (spike, steady), strict=False):
         put(config, {"test_accuracy": curve.curve("test_accuracy").tolist()})
@@ -427,7 +426,7 @@ def test_the_adam_that_clips_is_the_peer_unless_it_has_fewer_seeds():
     both_stages("har2", "lstm-fw", [0.93, 0.94, 0.95001])
     assert row(fairness.network_table(Evidence()), "HAR-2 | LSTM")[4] == "91.00 ± 2.48"
     both_stages("har2", "lstm-clip", [0.95, 0.92])
-    assert fairness.network_leads(Evidence(), "har2")["LSTM"].n == 3
+    assert networks.network_leads(Evidence(), "har2")["LSTM"].n == 3
     both_stages("har2", "lstm-clip", [0.95, 0.92, 0.94])
     table, said = (f(Evidence()) for f in (fairness.network_table, fairness.network_reading))
     assert row(table, "HAR-2 | LSTM")[4] == r"93.67 ± 3.79 \*"
@@ -467,7 +466,7 @@ def test_the_finding_on_the_lstm_counts_the_comparisons_of_both_data_sets():
         if task == "har2":
             both_stages(task, "adam-bn", [0.90, 0.90, 0.90])
             both_stages(task, "fw-bn", [0.90, 0.91, 0.88])
-    p = fairness.adjusted_p(fairness.network_leads(Evidence(), "noisy-har2"))["LSTM"]
+    p = fairness.adjusted_p(networks.network_leads(Evidence(), "noisy-har2"))["LSTM"]
     assert p < 0.05 < 3 * p, "between the two corrections"
     said = fairness.network_finding(Evidence(), "LSTM")
     assert "is detectable on HAR-2 (+1.0" in said
@@ -515,7 +514,7 @@ def spend(task: str, method: str, curves: list[list[float]], per_epoch: int) -> 
 def test_a_run_stopped_early_is_read_at_its_best_validation_epoch_so_far():
     losses = [None, 0.5, 0.7, 0.2]
     curves = {"test_accuracy": [0.1, 0.8, 0.9, 0.6], "validation_loss": losses}
-    read = fairness.chosen_so_far(put(RunConfig("r", epochs=4), curves))
+    read = budget.chosen_so_far(put(RunConfig("r", epochs=4), curves))
     assert math.isnan(read[0])
     assert read[1:] == pytest.approx([80, 80, 60])
 
@@ -527,12 +526,12 @@ def test_within_equal_gradients_the_ranking_can_turn():
     spend(task, "adam", [[0.80, 0.90], [0.80, 0.90], [0.80, 0.901]], 50)
     evidence = Evidence()
     assert fairness.budgets(evidence, task) == [100, 400]
-    assert fairness.within(evidence, task, "adam", 99) == pytest.approx({1: 80, 2: 80, 3: 80})
-    early, late = (fairness.leads_within(evidence, task, b) for b in (100, 400))
+    assert budget.within(evidence, task, "adam", 99) == pytest.approx({1: 80, 2: 80, 3: 80})
+    early, late = (budget.leads_within(evidence, task, b) for b in (100, 400))
     assert early["adam"].difference == pytest.approx(100 * (2.701 / 3 - 2.103 / 3))
     assert late == {}, "its runs end before"
-    assert fairness.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
-    assert fairness.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
+    assert budget.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
+    assert budget.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
     table = fairness.budget_table(evidence, task)
     ours = row(table, "Adam")
     assert ours[1] == "100"
@@ -570,8 +569,8 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
         said = fairness.equal_reading(Evidence(), task)
         assert (f"Run with only some seeds: Adam ({count} of 3)" in said) == (count < 3)
     evidence = Evidence()
-    assert set(fairness.lengthened(evidence, task)) == {"adam"}
-    change = fairness.lengthened(evidence, task)["adam"]
+    assert set(equal.lengthened(evidence, task)) == {"adam"}
+    change = equal.lengthened(evidence, task)["adam"]
     assert change.difference == pytest.approx((20 + 21 + 18) / 3)
     table = fairness.equal_table(evidence, task)
     ours, theirs = row(table, "Adam"), row(table, "SGD with momentum")
@@ -635,7 +634,7 @@ def test_the_figure_of_budgets_shows_the_seeds_range():
     spend("har2", "adam-clip", [[0.7, 0.8], [0.8, 0.84], [0.75, 0.9]], 100)
     spend("har2", "adam", [[0.6, 0.7]], 100)
     _, ax = panel()
-    fairness.draw_budgets(ax, Evidence(), "har2", ["adam-clip", "adam"])
+    budget.draw_budgets(ax, Evidence(), "har2", ["adam-clip", "adam"])
     (band,) = ax.collections  # one seed alone has no range
     corners = {tuple(map(float, corner)) for corner in band.get_paths()[0].vertices}
     assert corners == {(100, 70), (100, 80), (200, 80), (200, 90)}
@@ -647,7 +646,7 @@ def test_of_seeds_with_unequal_windows_the_fewest_gradients_count():
         put(config, {"test_accuracy": [0.8], "gradient_evaluations": [taken]})
     evidence = Evidence()
     assert fairness.budgets(evidence, "har2") == [190]
-    assert list(fairness.within(evidence, "har2", "adam-clip", 190)) == [2]
+    assert list(budget.within(evidence, "har2", "adam-clip", 190)) == [2]
     assert fairness.budget_reading(evidence, "har2") == "", "nothing to compare with"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -19,7 +18,6 @@ from packaging.specifiers import SpecifierSet
 
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.batch.stamp import python_of
-from fwrnn_core.cli import build_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
@@ -158,21 +156,6 @@ def test_the_readme_s_code_runs() -> None:
     first, last = map(float, re.findall(r"loss (\d\.\d+)", done.stdout))
     assert last < first / 4, "it shows that the network learns"
     assert "agreement " in done.stdout
-
-
-def commands() -> list[str]:
-    """Every `fwrnn` command that the README and the pages tell a reader to type."""
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").rglob("*.md")]
-    text = "\n".join(page.read_text("utf-8") for page in pages)
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("fwrnn ")]
-
-
-@pytest.mark.parametrize("command", commands())
-def test_commands_in_the_pages_exist(command: str) -> None:
-    arguments = shlex.split(command, comments=True)[1:]
-    assert build_parser().parse_args(arguments).handler
 
 
 def test_links_of_the_readme_lead_to_files_and_headings() -> None:

@@ -11,7 +11,9 @@ import pytest
 from fwrnn_core import fairness
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
-from fwrnn_core.fairness.networks import pair
+from fwrnn_core.fairness.final import equal_names, gradients
+from fwrnn_core.fairness.networks import NETWORKS, network_leads, pair
+from fwrnn_core.fairness.words import tanh
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -71,7 +73,7 @@ def test_the_words_follow_from_the_records(differences: dict) -> None:
             others = [
                 t.difference
                 for m, t in tests.items()
-                if m not in TBPTT and t.n and fairness.tanh(m)  # the tanh RNN
+                if m not in TBPTT and t.n and tanh(m)  # the tanh RNN
             ]
             assert tests[method].difference > max(others)
     together = pooled(differences)
@@ -80,16 +82,16 @@ def test_the_words_follow_from_the_records(differences: dict) -> None:
 
 
 def test_the_gradients_of_its_runs_are_counted() -> None:
-    taken = fairness.gradients(Evidence(), "har2")
+    taken = gradients(Evidence(), "har2")
     assert (
         taken["fw-tbptt"] == 8 * taken["adam-clip"]
     )  # "eight gradients … where clipping takes one"
     assert fair.METHODS["fw-tbptt"][2] == 16
     assert fair.WINDOW == 128
-    equal = fairness.comparisons(Evidence(), "har2", fairness.equal_names)["fw-tbptt"]
+    equal = fairness.comparisons(Evidence(), "har2", equal_names)["fw-tbptt"]
     assert (equal.n, equal.side) == (5, 0)
     assert TEXT.count(f"is not ahead on HAR-2 ({equal.rounded(1)} points)") == 1
-    noisy = fairness.comparisons(Evidence(), "noisy-har2", fairness.equal_names)
+    noisy = fairness.comparisons(Evidence(), "noisy-har2", equal_names)
     assert noisy["fw-tbptt"].side == 1
     assert fairness.adjusted_p(noisy)["fw-tbptt"] <= 0.05  # "which survives the correction"
     shown = noisy["fw-tbptt"].rounded(1)
@@ -113,8 +115,8 @@ def test_what_is_not_trained_to_its_end_is_told() -> None:
 
 def test_on_no_network_does_the_optimizer_make_a_difference_that_survives() -> None:
     for task in fairness.TASKS:
-        leads = fairness.network_leads(Evidence(), task)
-        assert set(leads) == set(fairness.NETWORKS)
+        leads = network_leads(Evidence(), task)
+        assert set(leads) == set(NETWORKS)
         assert min(fairness.adjusted_p(leads).values()) > 0.05
         peers = [pair(Evidence(), task, network)[1] for network in leads]
         # "with clipping, except beside TBPTT"

@@ -55,12 +55,8 @@ def test_few_kept_losses_give_way_to_the_means_of_the_epochs(kept, drawn):
 def test_published_numbers_cover_every_row_of_the_catalogue():
     from fwrnn_core.experiments.published import TABLE3
 
-    table = reports.published()["table3"]
-    assert set(table) == set(TABLE3)
+    assert set(reports.published()["table3"]) == set(TABLE3)
     assert set(TABLE3) <= set(reports.LABELS)
-    for row in table.values():
-        for task in ("har2", "noisy-har2"):
-            assert 50 < row[task]["accuracy"] < 100
 
 
 def cover(accuracies: dict[str, list[float] | None], **states: str) -> reports.Recorded:

@@ -90,7 +90,7 @@ class Decision:
     ----------
     argument : name of the argument of :class:`~fwrnn_core.FrankWolfe`
     series : the recorded runs; their base setting is the optimizer's default
-    page : the ablation's page, as a target of the ``doc`` role
+    page : the ablation's page, as a target of the ``doc`` role in ``notebooks/``
     values : what is typed for a setting, by the setting's name in the series; the order is kept
     """
 
@@ -179,13 +179,12 @@ class Decision:
         return f"{spent:.2f}{more}"
 
 
-def decisions(evidence: Evidence | None = None, folder: str = "ablations") -> list[Decision]:
+def decisions(evidence: Evidence | None = None) -> list[Decision]:
     """All decisions that the ablations bear on, in the order in which a user meets them.
 
     Parameters
     ----------
     evidence : the records (default: the project's)
-    folder : where the ablation pages are, seen from the page that shows the table
 
     >>> [d.argument for d in decisions()]
     ['inner_steps', 'radius', 'norm', 'scope', 'trajectory', 'outer']
@@ -213,7 +212,7 @@ def decisions(evidence: Evidence | None = None, folder: str = "ablations") -> li
         ),
     ]
     return [
-        Decision(argument, Series(name, argument, evidence=known), f"{folder}/{page}", values)
+        Decision(argument, Series(name, argument, evidence=known), f"ablations/{page}", values)
         for argument, name, page, values in plan
     ]
 

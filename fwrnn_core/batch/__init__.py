@@ -6,8 +6,6 @@ no part. Sources stay without outputs; the copies go under ``_build``.
 """
 
 from fwrnn_core.batch.catalog import book_notebooks, resolve
-from fwrnn_core.batch.plan import Plan, plan
-from fwrnn_core.batch.pool import run
-from fwrnn_core.batch.progress import Outcome
+from fwrnn_core.batch.plan import plan
 
-__all__ = ["Outcome", "Plan", "book_notebooks", "plan", "resolve", "run"]
+__all__ = ["book_notebooks", "plan", "resolve"]

@@ -34,7 +34,7 @@ def executed() -> Path:
     return paths.build() / "executed"
 
 
-def output_folder(given: Mapping[str, Any], profile: str, default_profile: str = "quick") -> Path:
+def output_folder(given: Mapping[str, Any], profile: str) -> Path:
     """The book's folder for a plain run; one of its own for every other choice of parameters.
 
     >>> output_folder({}, "quick").name
@@ -42,7 +42,7 @@ def output_folder(given: Mapping[str, Any], profile: str, default_profile: str =
     >>> output_folder({"K": 10}, "paper").relative_to(paths.build()).as_posix()
     'runs/profile=paper,K=10-7e0ae7c1'
     """
-    chosen = {**({"profile": profile} if profile != default_profile else {}), **given}
+    chosen = {**({"profile": profile} if profile != "quick" else {}), **given}
     if not chosen:
         return executed()
     text = ",".join(f"{k}={v}" for k, v in chosen.items())

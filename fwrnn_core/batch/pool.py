@@ -41,7 +41,7 @@ def run(
     waiting = sorted((p for p in plans if p.reasons), key=lambda p: -p.last_seconds)
     if not waiting:
         return []
-    bar = Progress(len(waiting), disable=None if progress else True)
+    bar = Progress(len(waiting), disable=not progress)
     outcomes: list[Outcome] = []
     try:
         # Closed at once when something is raised here: the kernels must not outlive the batch.

@@ -31,7 +31,7 @@ class Progress:
     """One bar over all cells of all notebooks, with the names of those now running."""
 
     total: int
-    disable: bool | None = None
+    disable: bool = False
     _done: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -11,8 +11,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterable
 from importlib import metadata, resources
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import tinycss2
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -31,6 +34,8 @@ MATHJAX = (
 THEME = "theme/pydata_sphinx_theme/static"
 ICONS, STYLES = "scripts/fontawesome.js", "styles/pydata-sphinx-theme.css"
 
+# At-rules that hold rules.
+_BLOCKS = ("media", "supports", "container", "layer")
 # Pages that are no document of the book.
 ALONE = ("index.html", "404.html", "genindex.html", "search.html")
 
@@ -44,7 +49,7 @@ _SEARCH = re.compile(
 )
 _PATH = re.compile(r'(?<= d=")[^"]+')
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}")
-_CLASS = re.compile(r"\.((?:[\w-]|\\.)+)")
+_GLYPH = re.compile(r"\.fa[\w-]*:+before")
 _ROW_NAME = re.compile(
     r'(<tr[^>]*>\s*)<td>((?:(?!</td>).)*)</td>(?=\s*<td class="text-right")', re.DOTALL
 )
@@ -202,71 +207,40 @@ def slim_styles(sheet: str, used: set[str]) -> str:
     >>> slim_styles(".a,.b{x:1}.c .a{y:2}@media print{.c{z:3}.a{z:4}}", {"a"})
     '.a{x:1}@media print{.a{z:4}}'
     """
+    return _slim_rules(tinycss2.parse_stylesheet(sheet), used)
+
+
+def _slim_rules(rules: Iterable[Any], used: set[str]) -> str:
     out: list[str] = []
-    place = 0
-    while place < len(sheet):
-        if sheet.startswith("/*", place):
-            place = _after(sheet, "*/", place)
-            continue
-        opening = sheet.find("{", place)
-        semicolon = sheet.find(";", place)
-        if opening < 0:
-            break
-        if sheet[place] == "@" and 0 <= semicolon < opening:  # @import, @charset
-            out.append(sheet[place : semicolon + 1])
-            place = semicolon + 1
-            continue
-        closing = _closing(sheet, opening)
-        head, body = sheet[place:opening], sheet[opening + 1 : closing]
-        place = closing + 1
-        if head.startswith(("@media", "@supports", "@container", "@layer")):
-            if inner := slim_styles(body, used):
-                out.append(f"{head}{{{inner}}}")
-        elif head.startswith("@"):
-            out.append(f"{head}{{{body}}}")
-        elif kept := [one for one in _selectors(head) if _in_use(one, used)]:
-            out.append(f"{','.join(kept)}{{{body}}}")
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            if kept := [one for one in _selectors(rule.prelude) if _in_use(one, used)]:
+                heads = ",".join(map(tinycss2.serialize, kept))
+                out.append(f"{heads}{{{tinycss2.serialize(rule.content)}}}")
+        elif rule.type == "at-rule" and rule.at_keyword in _BLOCKS and rule.content:
+            if inner := _slim_rules(tinycss2.parse_rule_list(rule.content), used):
+                head = tinycss2.serialize(rule.prelude)
+                out.append(f"@{rule.at_keyword}{head}{{{inner}}}")
+        else:
+            out.append(rule.serialize())
     return "".join(out)
 
 
-def _in_use(selector: str, used: set[str]) -> bool:
-    # What stands in :not(…) need not exist for the rule to hold.
-    plain = re.sub(r":(?:not|is|where|has)\([^()]*(?:\([^()]*\)[^()]*)*\)", "", selector)
-    return all(name.replace("\\", "") in used for name in _CLASS.findall(plain))
-
-
-def _selectors(head: str) -> list[str]:
-    """Split at commas that stand outside brackets.
-
-    >>> _selectors(".a:not(.b,.c),d")
-    ['.a:not(.b,.c)', 'd']
-    """
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(head):
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth == 0:
-            parts.append(head[start:place])
-            start = place + 1
-    return [*parts, head[start:]]
-
-
-def _after(text: str, mark: str, start: int) -> int:
-    found = text.find(mark, start)
-    return len(text) if found < 0 else found + len(mark)
-
-
-def _closing(text: str, opening: int) -> int:
-    """Place of the brace that closes the one at ``opening``; quoted text is passed over."""
-    depth, place = 0, opening
-    while place < len(text):
-        letter = text[place]
-        if letter in "\"'":
-            place += 1
-            while place < len(text) and text[place] != letter:
-                place += 2 if text[place] == "\\" else 1
+def _selectors(prelude: Iterable[Any]) -> list[list[Any]]:
+    """The selectors of a rule as lists of tokens; what stands in brackets is one token."""
+    parts: list[list[Any]] = [[]]
+    for token in prelude:
+        if token == ",":
+            parts.append([])
         else:
-            depth += (letter == "{") - (letter == "}")
-            if depth == 0:
-                return place
-        place += 1
-    return len(text)
+            parts[-1].append(token)
+    return parts
+
+
+def _in_use(selector: list[Any], used: set[str]) -> bool:
+    # The script draws the icons; their font, a third of a page, would be fetched for nothing.
+    if _GLYPH.match(tinycss2.serialize(selector)):
+        return False
+    # What stands in :not(…) need not exist for the rule to hold.
+    pairs = pairwise(selector)
+    return all(dot != "." or name.type != "ident" or name.value in used for dot, name in pairs)

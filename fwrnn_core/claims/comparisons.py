@@ -8,9 +8,9 @@ Runs are named as in the catalogue; ``har2/published/fw-k5`` also says where the
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -44,18 +44,22 @@ class Measured:
     half: float | None = None
 
 
-class Comparison(Protocol):
+class Comparison(ABC):
     """What a rule judges."""
 
+    @abstractmethod
     def names(self) -> tuple[str, ...]:
         """The runs it needs."""
 
     def printed(self) -> float | None:
         """The value by the paper's own numbers; None where it printed none."""
+        return None
 
+    @abstractmethod
     def measure(self, evidence: Evidence) -> Measured:
         """The value by the records."""
 
+    @abstractmethod
     def show(self, value: float, half: float | None = None) -> str:
         """The value in words, with its unit and, where it is shown, its interval."""
 
@@ -106,7 +110,7 @@ def _lost(records: Sequence[Record]) -> str:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(Comparison):
     """A sum of best test accuracies with signs, in percentage points: a mean over seeds where the
     runs were repeated."""
 
@@ -122,8 +126,7 @@ class Accuracy:
         return sum(sign * v for sign, v in values if v is not None)
 
     def measure(self, evidence: Evidence) -> Measured:
-        found = [evidence.record(name) for name in self.names()]
-        runs = [r for r in found if r is not None and r.epochs]
+        runs = evidence.begun(self.names())
         if len(runs) < len(self.terms):
             return Measured(None)
         if not _all_final(runs):
@@ -162,7 +165,7 @@ def gain(better: str, worse: str) -> Accuracy:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Comparison):
     """How much lower one training loss ends than another, at the last epoch that both have."""
 
     lower: str
@@ -171,11 +174,8 @@ class Loss:
     def names(self) -> tuple[str, ...]:
         return self.lower, self.higher
 
-    def printed(self) -> float | None:
-        return None
-
     def measure(self, evidence: Evidence) -> Measured:
-        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs]
+        runs = evidence.begun(self.names())
         if len(runs) < 2:
             return Measured(None)
         last = _common(runs) - 1
@@ -201,7 +201,7 @@ def times_apart(ratio: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Saving:
+class Saving(Comparison):
     """Share that ``ours`` saves of the time that ``baseline`` takes for an epoch, 0 … 1; negative
     if it takes more.
 
@@ -222,8 +222,7 @@ class Saving:
         return 1 - ours / baseline if ours is not None and baseline is not None else None
 
     def measure(self, evidence: Evidence) -> Measured:
-        found = [evidence.record(name) for name in self.names()]
-        runs = [r for r in found if r is not None and r.epochs]
+        runs = evidence.begun(self.names())
         if len(runs) < 2:
             return Measured(None)
         if not same_machine(runs):
@@ -247,7 +246,7 @@ def _timed_on(record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class Earlier(Comparison):
     """Share of ``x`` that ``ours`` saves until the training loss that both runs reach, or with
     ``accuracy``, until the test accuracy that both reach."""
 
@@ -259,11 +258,8 @@ class Earlier:
     def names(self) -> tuple[str, ...]:
         return self.ours, self.baseline
 
-    def printed(self) -> float | None:
-        return None
-
     def measure(self, evidence: Evidence) -> Measured:
-        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs]
+        runs = evidence.begun(self.names())
         if len(runs) < 2:
             return Measured(None)
         if self.accuracy:
@@ -286,7 +282,7 @@ def _log_climb(record: Record, until: int | None = None) -> float:
 
 
 @dataclass(frozen=True)
-class Swing:
+class Swing(Comparison):
     """How much more a training loss climbs back on its way: log2 of the ratio of all its rises."""
 
     rough: str
@@ -295,11 +291,8 @@ class Swing:
     def names(self) -> tuple[str, ...]:
         return self.rough, self.smooth
 
-    def printed(self) -> float | None:
-        return None
-
     def measure(self, evidence: Evidence) -> Measured:
-        runs = [r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs > 1]
+        runs = [r for r in evidence.begun(self.names()) if r.epochs > 1]
         if len(runs) < 2:
             return Measured(None)
         rises = [_log_climb(r, _common(runs)) for r in runs]
@@ -308,10 +301,8 @@ class Swing:
         if not _all_final(runs):
             return Measured(rises[0] - rises[1], False)
         terms = (1, self.rough), (-1, self.smooth)
-        found, lost = (
-            repeats.difference(evidence, terms, _log_climb),
-            repeats.lost(evidence, self.names()),
-        )
+        found = repeats.difference(evidence, terms, _log_climb)
+        lost = repeats.lost(evidence, self.names())
         if found is None:
             return Measured(None, note=lost, comparable=False)
         apart = found.half is None or abs(found.value) > found.half

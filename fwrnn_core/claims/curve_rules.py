@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from fwrnn_core.claims import repeats
-from fwrnn_core.claims.rules import Steadier, Within, pending
-from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.claims.rules import Rule, Steadier, Within, pending
+from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
 from fwrnn_core.fairness import repeated_runs
@@ -25,7 +25,7 @@ def learned(record: Record) -> float:
 
 
 @dataclass(frozen=True)
-class Learns:
+class Learns(Rule):
     """Adding: ours converges and the baseline does not."""
 
     ours: tuple[str, ...]
@@ -41,11 +41,8 @@ class Learns:
     def names(self) -> tuple[str, ...]:
         return *self.ours, self.baseline
 
-    def printed(self) -> str:
-        return ""
-
     def judge(self, evidence: Evidence) -> Finding:
-        runs = {n: r for n in self.names() if (r := evidence.record(n)) is not None and r.epochs}
+        runs = {r.name: r for r in evidence.begun(self.names())}
         spent = {n: learned(r) for n, r in runs.items()}
         shown = ", ".join(_after(spent[n], run) for n, run in runs.items())
         text = f"learned after {shown}" if shown else ""
@@ -53,8 +50,7 @@ class Learns:
             return pending(evidence, self.names(), text)
         adam, ours = spent[self.baseline], [spent[n] for n in self.ours]
         parts = [np.isinf(adam), *np.isfinite(ours), *(n < adam for n in ours)]
-        whole = {len(parts): Verdict.HOLDS, 0: Verdict.FAILS}
-        return Finding(text, whole.get(sum(map(bool, parts)), Verdict.PARTLY))
+        return Finding(text, by_count(sum(map(bool, parts)), len(parts)))
 
 
 def _after(gradients: float, record: Record) -> str:
@@ -65,7 +61,7 @@ def _after(gradients: float, record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Stuck:
+class Stuck(Rule):
     """A baseline that does not converge."""
 
     runs: tuple[str, ...]
@@ -79,22 +75,18 @@ class Stuck:
     def names(self) -> tuple[str, ...]:
         return self.runs
 
-    def printed(self) -> str:
-        return ""
-
     def judge(self, evidence: Evidence) -> Finding:
-        found = [r for n in self.runs if (r := evidence.record(n)) is not None and r.epochs]
+        found = evidence.begun(self.runs)
         ends = [float(r.curve("train_loss")[-1]) for r in found]
         text = f"training loss {' and '.join(f'{v:.2f}' for v in ends)}" if ends else ""
         if len(found) < len(self.runs) or any(r.status == "partial" for r in found):
             return pending(evidence, self.runs, text)
         stuck = sum(v > np.log(10) / 2 for v in ends)
-        whole = {len(ends): Verdict.HOLDS, 0: Verdict.FAILS}
-        return Finding(text, whole.get(stuck, Verdict.PARTLY))
+        return Finding(text, by_count(stuck, len(ends)))
 
 
 @dataclass(frozen=True)
-class Converges:
+class Converges(Rule):
     """A run that fits 0 and 1 by their mean square error."""
 
     run: str
@@ -106,9 +98,6 @@ class Converges:
 
     def names(self) -> tuple[str, ...]:
         return (self.run,)
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         run = evidence.record(self.run)
@@ -160,7 +149,7 @@ def literature() -> tuple[float, int]:
 
 
 @dataclass(frozen=True)
-class Overtakes:
+class Overtakes(Rule):
     """The accuracy of a baseline, passed within fewer epochs, with every seed there is."""
 
     ours: str

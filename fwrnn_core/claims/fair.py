@@ -11,7 +11,7 @@ from fwrnn_core import fairness
 from fwrnn_core.claims.comparisons import TIMES_ALIKE
 from fwrnn_core.claims.curve_rules import learned
 from fwrnn_core.claims.rules import NEAR_ONE, Rule, pending
-from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import tuned
 from fwrnn_core.experiments.fair import TRIALS, search
@@ -27,7 +27,7 @@ def _final_names(terms: tuple[Term, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(Rule):
     """A sum of accuracies with signs, seed by seed, and its 95 % interval. ``what`` says which
     difference it is, where the claim's words do not."""
 
@@ -42,9 +42,6 @@ class Interval:
 
     def names(self) -> tuple[str, ...]:
         return _final_names(self.terms)
-
-    def printed(self) -> str:
-        return ""
 
     def test(self, evidence: Evidence) -> Paired:
         """The differences over the seeds that all terms have."""
@@ -108,7 +105,7 @@ def gain(task: str, better: str, worse: str) -> Interval:
 
 
 @dataclass(frozen=True)
-class EveryInterval:
+class EveryInterval(Rule):
     """A claim about all of several comparisons."""
 
     intervals: tuple[Interval, ...]
@@ -120,9 +117,6 @@ class EveryInterval:
 
     def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(n for i in self.intervals for n in i.names()))
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         found, text = self._each(evidence)
@@ -180,7 +174,7 @@ class MostIntervals(EveryInterval):
 
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(Rule):
     """Seconds until 90 % test accuracy, seed by seed."""
 
     task: str
@@ -197,9 +191,6 @@ class Cost:
 
     def names(self) -> tuple[str, ...]:
         return _final_names(((1, self.task, self.ours), (1, self.task, self.baseline)))
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         runs = [fairness.finals(evidence, self.task, m) for m in (self.ours, self.baseline)]
@@ -280,7 +271,7 @@ def first_in(
 
 
 @dataclass(frozen=True)
-class TunedAdding:
+class TunedAdding(Rule):
     """Adding over 200 steps, learning rates searched alike: with how many seeds it is learned."""
 
     name: ClassVar[str] = "tuned adding"
@@ -293,9 +284,6 @@ class TunedAdding:
 
     def names(self) -> tuple[str, ...]:
         return tuple(n for m in tuned.METHODS for n in tuned.final_names(m).values())
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         found: dict[str, list[bool]] = {}
@@ -321,8 +309,7 @@ class TunedAdding:
         if all(adam):
             return Finding(text, Verdict.FAILS)
         more = [oftener(seeds, adam) for seeds in found.values()]
-        whole = {len(more): Verdict.HOLDS, 0: Verdict.UNDECIDED}
-        return Finding(text, whole.get(sum(more), Verdict.PARTLY))
+        return Finding(text, by_count(sum(more), len(more), Verdict.UNDECIDED))
 
 
 def oftener(ours: Sequence[bool], baseline: Sequence[bool]) -> bool:
@@ -339,7 +326,7 @@ def oftener(ours: Sequence[bool], baseline: Sequence[bool]) -> bool:
 
 
 @dataclass(frozen=True)
-class BestDraw:
+class BestDraw(Rule):
     """Where the fair search's draw with the learning rate and batch size of the published runs
     stands among all draws."""
 
@@ -356,9 +343,6 @@ class BestDraw:
             c.name for task in fairness.TASKS for m in self.methods for c in search(task, m)
         )
 
-    def printed(self) -> str:
-        return ""
-
     def judge(self, evidence: Evidence) -> Finding:
         found = [s for s in fairness.sought(evidence) if s.method in self.methods]
         ranks = [s.place for s in found]
@@ -370,12 +354,11 @@ class BestDraw:
         text = f"rank among {TRIALS} draws: {'; '.join(shown)}" if shown else ""
         if len(ranks) < len(fairness.TASKS) * len(self.methods):
             return pending(evidence, self.names(), text)
-        whole = {len(ranks): Verdict.HOLDS, 0: Verdict.FAILS}
-        return Finding(text, whole.get(ranks.count(1), Verdict.PARTLY))
+        return Finding(text, by_count(ranks.count(1), len(ranks)))
 
 
 @dataclass(frozen=True)
-class Otherwise:
+class Otherwise(Rule):
     """A rule of the published settings on runs that were made equal in part, as ``how`` says."""
 
     how: str
@@ -388,9 +371,6 @@ class Otherwise:
 
     def names(self) -> tuple[str, ...]:
         return self.rule.names()
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         finding = self.rule.judge(evidence)

@@ -171,10 +171,10 @@ def _counted(verdicts: Sequence[Verdict], words: dict[Verdict, str], alone: int 
     return ", ".join([*judged, f"{waiting} cannot be judged yet"] if waiting else judged)
 
 
-def corrected(evidence: Evidence, claims: Iterable[Claim] = CLAIMS) -> str:
+def corrected(evidence: Evidence) -> str:
     """What is left of the fair intervals once they are corrected for their number (Holm), in one
     sentence; empty before any can be judged."""
-    rules = (part for c in claims if c.fair for part in _parts(c.fair))
+    rules = (part for c in CLAIMS if c.fair for part in _parts(c.fair))
     found = {r.terms: r for r in rules if isinstance(r, fair.Interval)}
     judged = [i for i in found.values() if not i.judge(evidence).verdict.open]
     tests = [i.test(evidence) for i in judged]

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, labels
-from fwrnn_core.claims.verdicts import Finding, Verdict
+from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 
 
-class Rule(Protocol):
+class Rule(ABC):
     """Evidence in print, evidence in the records, and a verdict."""
 
     name: ClassVar[str]
     words: ClassVar[str]
 
+    @abstractmethod
     def names(self) -> tuple[str, ...]:
         """The runs that it is judged by."""
 
     def printed(self) -> str:
         """What the paper prints on it, in figures; empty where it prints none."""
+        return ""
 
+    @abstractmethod
     def judge(self, evidence: Evidence) -> Finding:
         """Hold it against the records."""
 
@@ -93,7 +97,7 @@ def together(shown: Iterable[str], of: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class HalfSize:
+class HalfSize(Rule):
     """One difference with a printed size: its own, or that of ``claimed`` where the paper did not
     make this comparison."""
 
@@ -154,7 +158,7 @@ def by_size(printed: float, rerun: float) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Within:
+class Within(Rule):
     """ "Comparable": each difference is no worse than a margin."""
 
     comparisons: tuple[Comparison, ...]
@@ -180,12 +184,11 @@ class Within:
         if any(m.value is None or not m.final for m in found):
             return pending(evidence, self.names(), text)
         good = sum(m.value is not None and m.value >= -self.margin for m in found)
-        whole = {len(found): Verdict.HOLDS, 0: Verdict.FAILS}
-        return Finding(text, whole.get(good, Verdict.PARTLY))
+        return Finding(text, by_count(good, len(found)))
 
 
 @dataclass(frozen=True)
-class Every:
+class Every(Rule):
     """A claim about all of several comparisons: one that goes the other way is enough. ``what``
     says what is compared, where a mere count would not."""
 
@@ -279,7 +282,7 @@ class Steadier(Every):
 
 
 @dataclass(frozen=True)
-class Fades:
+class Fades(Rule):
     """A gain on one task that is gone on another."""
 
     there: Comparison

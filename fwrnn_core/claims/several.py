@@ -16,7 +16,7 @@ _MAY_BE = (Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS)
 
 
 @dataclass(frozen=True)
-class Each:
+class Each(Rule):
     """The same rule on each of several data sets or settings; ``of`` names them, in order."""
 
     rules: tuple[Rule, ...]

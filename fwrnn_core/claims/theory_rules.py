@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fwrnn_core.claims.rules import pending
+from fwrnn_core.claims.rules import Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
 
@@ -26,7 +26,7 @@ def by_angle(mean: float, most: float) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Angle:
+class Angle(Rule):
     """A5's "very similar directions", from the angles along one run. ``what`` says of which
     tensors and gradients, ``beside`` is shown with it and not judged."""
 
@@ -44,9 +44,6 @@ class Angle:
 
     def names(self) -> tuple[str, ...]:
         return (self.run,)
-
-    def printed(self) -> str:
-        return ""
 
     def judge(self, evidence: Evidence) -> Finding:
         record = evidence.complete(self.run)
@@ -78,7 +75,7 @@ AUDITED = (
 
 
 @dataclass(frozen=True)
-class Assumption:
+class Assumption(Rule):
     """How often along several runs an assumption of Theorem 2 held where it was measured.
     ``of`` says of which risk, where that is another than the runs'."""
 

@@ -40,3 +40,14 @@ class Finding:
 
     text: str
     verdict: Verdict
+
+
+def by_count(good: int, total: int, none: Verdict = Verdict.FAILS) -> Verdict:
+    """The verdict on a claim of which ``good`` parts of ``total`` hold; ``none`` if no part does.
+
+    >>> [by_count(good, 2).value for good in (2, 1, 0)]
+    ['reproduced', 'partly', 'not reproduced']
+    """
+    if not good:
+        return none
+    return Verdict.HOLDS if good == total else Verdict.PARTLY

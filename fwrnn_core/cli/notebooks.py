@@ -7,7 +7,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from fwrnn_core.cli.wording import counted
+from fwrnn_core.cli.wording import add_no_progress, counted, progress
 from fwrnn_core.errors import ConfigError
 
 # What the commands import and `pip install .` alone does not bring.
@@ -104,9 +104,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster, e.g. tcp://host:8786"
     )
     parser.add_argument("--force", action="store_true", help="execute also what is up to date")
-    parser.add_argument(
-        "--no-progress", "--quiet", dest="quiet", action="store_true", help="draw no progress bar"
-    )
+    add_no_progress(parser)
 
 
 def run_notebooks(args: argparse.Namespace) -> int:
@@ -174,7 +172,8 @@ def _require_extra() -> None:
 
 
 def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
-    from fwrnn_core.batch import pool, progress
+    from fwrnn_core.batch import pool
+    from fwrnn_core.batch.progress import describe
 
     stale = [plan for plan in plans if plan.reasons]
     verb = "is" if len(plans) == 1 else "are"
@@ -185,7 +184,7 @@ def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
         print(f"  to run: {plan.notebook} ({', '.join(plan.reasons[:3])}{more})")
     if dry:
         return 0
-    outcomes = pool.run(plans, args.jobs, not args.quiet, args.engine, args.scheduler)
+    outcomes = pool.run(plans, args.jobs, progress(args), args.engine, args.scheduler)
     failed = [outcome for outcome in outcomes if outcome.failure]
     for plan in plans:
         if plan.output.exists() and plan not in [outcome.plan for outcome in failed]:
@@ -194,5 +193,5 @@ def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
     if failed and len(outcomes) > 1:
         print(f"{len(failed)} of {len(outcomes)} notebooks failed:")
         for outcome in failed:
-            print(progress.describe(outcome))
+            print(describe(outcome))
     return 1 if failed else 0

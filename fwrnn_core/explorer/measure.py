@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,6 @@ def _grid(span: float, resolution: int) -> tuple[Array, Array]:
     return np.linspace(-0.75 * span, 1.75 * span, nx), np.linspace(-span, span, ny)
 
 
-def _walk(nx: int, ny: int) -> Iterator[tuple[int, int]]:
-    for j in range(ny):
-        for i in range(nx):
-            yield j, i
-
-
 def plane_slice(
     model: nn.Module,
     loss_fn: LossFn,
@@ -170,7 +164,7 @@ def plane_slice(
     xs, ys = _grid(span * reach, resolution)
     shape = (len(ys), len(xs))
     loss, gx, gy = np.empty(shape), np.empty(shape), np.empty(shape)
-    for done, (j, i) in enumerate(_walk(len(xs), len(ys)), 1):
+    for done, (j, i) in enumerate(np.ndindex(shape), 1):
         twin.move(float(xs[i]) * u + float(ys[j]) * v)
         loss[j, i] = twin.evaluate()
         here = twin.gradient()

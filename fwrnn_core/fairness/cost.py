@@ -63,15 +63,15 @@ def _median(records: Sequence[Record], x: str) -> str:
     return "not by most" if some else "never"
 
 
-def arrival(record: Record, level: float, window: int = WINDOW) -> float:
-    """The first epoch at whose end the mean test accuracy of the last ``window`` epochs is at least
-    ``level`` (a fraction); inf if none is."""
+def arrival(record: Record, level: float) -> float:
+    """The first epoch at whose end the mean test accuracy of the last :data:`WINDOW` epochs is at
+    least ``level`` (a fraction); inf if none is."""
     curve = record.curve("test_accuracy")
-    if len(curve) < window:
+    if len(curve) < WINDOW:
         return math.inf
-    means = np.convolve(curve, np.ones(window) / window, mode="valid")
+    means = np.convolve(curve, np.ones(WINDOW) / WINDOW, mode="valid")
     there = np.flatnonzero(means >= level)
-    return float(there[0] + window) if there.size else math.inf
+    return float(there[0] + WINDOW) if there.size else math.inf
 
 
 def arrival_table(evidence: Evidence, task: str) -> str:

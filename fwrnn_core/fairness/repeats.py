@@ -207,7 +207,7 @@ def _more_steps(evidence: Evidence, task: str) -> str:
     )
 
 
-def sides(tests: Mapping[str, Paired], digits: int = 1) -> str:
+def sides(tests: Mapping[str, Paired]) -> str:
     """Which methods are ahead, which behind, and for which the seeds leave both open.
 
     >>> sides({"fw-k1": Paired(2.0, 1.0, 3.0, 0.01, 3), "fw-k5": Paired(0.5, -1.0, 2.0, 0.4, 3)})
@@ -220,9 +220,7 @@ def sides(tests: Mapping[str, Paired], digits: int = 1) -> str:
     }
     said = []
     for side, verb in verbs.items():
-        who = [
-            f"{short(label(m))} ({t.rounded(digits)})" for m, t in tests.items() if t.side == side
-        ]
+        who = [f"{short(label(m))} ({t.rounded(1)})" for m, t in tests.items() if t.side == side]
         if who:
             said.append(f"{listed(who)} {verb[len(who) > 1]}")
     return ", and ".join(said)

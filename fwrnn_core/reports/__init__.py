@@ -7,7 +7,6 @@ missing. Nothing here holds a number of its own.
 
 from fwrnn_core.reports.names import (
     X_AXES,
-    Y_AXES,
     compact,
     is_ours,
     label,
@@ -59,7 +58,6 @@ __all__ = [
     "LABELS",
     "TAIL",
     "X_AXES",
-    "Y_AXES",
     "Recorded",
     "adjusted",
     "authors_axis",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Runs = Sequence[Record] | Recorded
 SMOOTH = 9  # epochs in the running mean of a long curve
+WINDOW = 15  # minibatch losses in theirs
 FEW = 8  # minibatch losses, too few for a curve
 # On the axis itself, where no caption has to know which axis was chosen.
 UNTIMED = " (several versions or machines: not comparable)"
@@ -92,7 +93,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(np.convolve(values, kernel, mode="same") / counts)
 
 
-def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> None:
+def draw_losses(ax: Axes, runs: Runs, x: str = "updates") -> None:
     """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean.
 
     A run of hundreds of epochs keeps few of its first ones' minibatch losses. Where each record has
@@ -105,15 +106,15 @@ def draw_losses(ax: Axes, runs: Runs, x: str = "updates", window: int = 15) -> N
             line(record.curve(x), record.curve("train_loss"))
         return _finish(ax, runs, x, "training loss,\nmean of an epoch")
     for record, line in _lines(ax, runs):
-        line(*_smooth(record, x, window))
+        line(*_smooth(record, x))
     _finish(ax, runs, x, "minibatch loss")
 
 
-def _smooth(record: Record, x: str, window: int) -> tuple[np.ndarray, np.ndarray]:
+def _smooth(record: Record, x: str) -> tuple[np.ndarray, np.ndarray]:
     """Where on the axis the kept minibatch losses lie, and their running mean."""
     losses = np.asarray(record.body["losses"]["loss"], dtype=float)
     # A partial record has few points: a longer window would be the whole curve.
-    width = max(1, min(window, len(losses) // 4))
+    width = max(1, min(WINDOW, len(losses) // 4))
     return _places(record, x), running_mean(losses, width) if len(losses) else losses
 
 
@@ -144,7 +145,7 @@ def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve:
         if text in still:
             continue
         lines = [
-            (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x, 15)
+            (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x)
             for r in groups[text]
         ]
         at = max((places for places, _ in lines), key=len)

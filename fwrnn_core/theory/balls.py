@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,9 +36,8 @@ def sample_ball(
     norm: float = 2,
     *,
     generator: torch.Generator | None = None,
-    dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    """``count`` points drawn uniformly from the ball of the p-norm, [count, dim].
+    """``count`` points drawn uniformly from the ball of the p-norm, [count, dim] float64.
 
     The construction is Barthe, Guédon, Mendelson & Naor (2005, Theorem 1): for 1 ≤ p < ∞, take g_i
     independent with density ∝ exp(−|t|^p) and Z ~ Exp(1); then g / (‖g‖_p^p + Z)^{1/p} is uniform.
@@ -49,36 +49,18 @@ def sample_ball(
     True
     """
     check_ball(radius, norm)
+    dtype = torch.float64
     if math.isinf(norm):
         cube = torch.rand(count, dim, generator=generator, dtype=dtype)
         return radius * (2 * cube - 1)
-    # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator: normal draws for p = 2, the case
-    # in use, and rejection for other p.
     if norm == 2:
         g = torch.randn(count, dim, generator=generator, dtype=dtype) / math.sqrt(2)
     else:
+        # |g|^p ~ Gamma(1/p). torch's gamma sampler takes no generator; numpy's has a seed from it.
+        seed = int(torch.randint(2**63 - 1, (), generator=generator))
+        size = np.random.default_rng(seed).standard_gamma(1 / norm, (count, dim))
         sign = torch.randint(0, 2, (count, dim), generator=generator).to(dtype) * 2 - 1
-        g = sign * _gamma(1 / norm, (count, dim), generator, dtype).pow(1 / norm)
+        g = sign * torch.from_numpy(size).pow(1 / norm)
     extra = -torch.log1p(-torch.rand(count, 1, generator=generator, dtype=dtype))
     total = g.abs().pow(norm).sum(-1, keepdim=True) + extra
     return radius * g / total.pow(1 / norm)
-
-
-def _gamma(
-    shape: float, size: tuple[int, int], generator: torch.Generator | None, dtype: torch.dtype
-) -> Tensor:
-    """Gamma(shape ≤ 1, 1): Ahrens-Dieter rejection, vectorised (exponential when shape = 1)."""
-    out = torch.empty(size, dtype=dtype)
-    todo = torch.ones(size, dtype=torch.bool)
-    edge = 1 + shape / math.e
-    while bool(todo.any()):
-        n = int(todo.sum())
-        u = torch.rand(n, generator=generator, dtype=dtype) * edge
-        v = -torch.log1p(-torch.rand(n, generator=generator, dtype=dtype))
-        low = u <= 1
-        x = torch.where(low, u.pow(1 / shape), -torch.log(((edge - u) / shape).clamp_min(1e-300)))
-        keep = torch.where(low, x <= v, (1 - shape) * torch.log(x) <= v)
-        here = torch.nonzero(todo.flatten()).squeeze(-1)[keep]
-        out.view(-1)[here] = x[keep]
-        todo.view(-1)[here] = False
-    return out

@@ -18,27 +18,12 @@ from fwrnn_core.theory.balls import sample_ball
 from fwrnn_core.theory.objective import Objective
 
 
-def convexity_gap(objective: Objective, x: Tensor, y: Tensor, t: float = 0.5) -> float:
-    """t F(x) + (1−t) F(y) − F(t x + (1−t) y): non-negative for every pair iff F is convex there.
-
-    >>> f = Objective(lambda w: w @ w, torch.zeros(1, dtype=torch.float64))
-    >>> convexity_gap(f, torch.tensor([-1.0]), torch.tensor([1.0]))
-    1.0
-    """
-    if not 0 < t < 1:
-        raise ConfigError(f"t must lie strictly between 0 and 1, not {t!r}")
-    x, y = x.to(objective.origin), y.to(objective.origin)
-    mix = objective.value(t * x + (1 - t) * y)
-    return t * objective.value(x) + (1 - t) * objective.value(y) - mix
-
-
 def monotonicity(objective: Objective, x: Tensor, y: Tensor) -> tuple[float, float]:
     """⟨∇F(x) − ∇F(y), x − y⟩/‖x − y‖² and ‖∇F(x) − ∇F(y)‖/‖x − y‖.
 
     The first is the mean curvature along the segment, non-negative for every pair iff F is convex;
     the second is the pair's Lipschitz quotient (A3). Both come from the same two gradients, and
-    unlike
-    :func:`convexity_gap` they do not lose their digits as x approaches y.
+    unlike t F(x) + (1−t) F(y) − F(t x + (1−t) y) they do not lose their digits as x approaches y.
 
     >>> f = Objective(lambda w: w[0] ** 2 - 2 * w[1] ** 2, torch.zeros(2, dtype=torch.float64))
     >>> monotonicity(f, torch.tensor([0.0, 0.0]), torch.tensor([0.0, 1.0]))

@@ -106,10 +106,6 @@ class CurvatureEstimate:
     radius: float
     norm: float
 
-    def row(self) -> dict[str, float]:
-        """As a JSON-able mapping."""
-        return asdict(self)
-
 
 def exceedance(samples: int, confidence: float = 0.95) -> float:
     """The share of the population that may still lie above the maximum of n draws.
@@ -306,5 +302,5 @@ def curvature_along_path(
             spectrum = hessian_spectrum(objective, point, steps=lanczos_steps, generator=source)
             options["steepest"] = spectrum.steepest
         found = curvature_in_nested_balls(objective, point, radii=sizes, seed=seed, **options)
-        rows += [{**here, **found[radius].row()} for radius in sizes]
+        rows += [{**here, **asdict(found[radius])} for radius in sizes]
     return rows

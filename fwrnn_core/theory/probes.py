@@ -96,7 +96,7 @@ def _require_frank_wolfe(context: ProbeContext, name: str) -> FrankWolfe:
     return context.optimizer
 
 
-def summary(values: Sequence[float], digits: int = 3) -> dict[str, float]:
+def summary(values: Sequence[float]) -> dict[str, float]:
     """Number, range, mean and standard deviation of the finite values; {"n": 0} when there are
     none.
 
@@ -113,7 +113,7 @@ def summary(values: Sequence[float], digits: int = 3) -> dict[str, float]:
         "mean": float(x.mean()),
         "std": float(x.std()) if len(x) > 1 else 0.0,
     }
-    return {"n": len(x), **{k: round(v, digits) for k, v in numbers.items()}}
+    return {"n": len(x), **{k: round(v, 3) for k, v in numbers.items()}}
 
 
 class AngleProbe:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.training import Record, RunConfig
+from fwrnn_core.training import Record
 from fwrnn_core.wording import label, power_of_ten
 
 TASKS = {"har2": "HAR-2", "adding": "Adding"}
@@ -61,11 +61,11 @@ def planned(*patterns: str, probe: str, evidence: Evidence | None = None) -> lis
     ['theory/adding/adam', 'theory/adding/fw-k1', 'theory/adding/fw-k10']
     """
     known = evidence or Evidence()
-    return [n for n in known.select(*patterns) if probe in _probes(known.catalogue[n])]
-
-
-def _probes(config: RunConfig) -> list[str]:
-    return [p["name"] for p in config.probes]
+    return [
+        name
+        for name in known.select(*patterns)
+        if any(p["name"] == probe for p in known.catalogue[name].probes)
+    ]
 
 
 def recorded(*patterns: str, probe: str, evidence: Evidence | None = None) -> dict[str, Recorded]:

@@ -1,11 +1,13 @@
-"""Every example that a --help shows means something: it is resolved as if it were typed."""
+"""Every example that a --help or a page shows is resolved as if it were typed."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from fwrnn_core import batch, experiments
 from fwrnn_core.batch import parameters
 from fwrnn_core.cli import build_parser, train
 from fwrnn_core.data import catalog
+
+ROOT = Path(__file__).parents[2]
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -24,13 +28,22 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
                 yield from parsers(below)
 
 
-def examples() -> list[str]:
+def in_pages() -> set[str]:
+    """Every command that the README, the pages and the notebooks tell a reader to type."""
+    texts = [p.read_text("utf-8") for p in (*ROOT.glob("*.md"), *(ROOT / "book").rglob("*.md"))]
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        texts += ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    lines = re.findall(r"^fwrnn .*$", "\n".join(texts), flags=re.MULTILINE)
+    # What a reader or a script is to fill in is no name yet.
+    return {line for line in lines if not re.search(r"NAME VALUE|\$", line)}
+
+
+def examples() -> set[str]:
     """The commands in all help texts, without what is said beside them."""
     texts = (f"{p.description}\n{p.epilog}" for p in parsers(build_parser()))
     lines = (re.findall(r"^  (fwrnn .*)$", text, flags=re.MULTILINE) for text in texts)
     # A gap of two blanks ends the command.
-    cut = (re.split(r"\s{2,}", line)[0] for found in lines for line in found)
-    return sorted(set(cut))
+    return {re.split(r"\s{2,}", line)[0] for found in lines for line in found}
 
 
 def test_there_are_examples_of_every_command() -> None:
@@ -38,9 +51,9 @@ def test_there_are_examples_of_every_command() -> None:
     assert words == {"data", "train", "records", "verify", "run", "book"}
 
 
-@pytest.mark.parametrize("line", examples())
+@pytest.mark.parametrize("line", sorted(examples() | in_pages()))
 def test_an_example_resolves(line: str) -> None:
-    args = build_parser().parse_args(shlex.split(line)[1:])
+    args = build_parser().parse_args(shlex.split(line, comments=True)[1:])
     if args.command == "data":
         for name in getattr(args, "names", []):
             assert catalog.entry(name)

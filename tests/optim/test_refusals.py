@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -19,6 +20,29 @@ from fwrnn_core.optim.solvers import VertexSteps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"inner_steps": 0}, "inner_steps = 0"),
+        ({"inner_steps": 2.0}, "inner_steps = 2.0"),
+        ({"radius": 0.0}, "radius = 0.0"),
+        ({"radius": -1.0}, "radius = -1.0"),
+        ({"radius": math.nan}, "radius = nan"),
+        ({"radius": math.inf}, "radius = inf"),
+        ({"lr": 0.0}, "lr = 0.0"),
+        ({"lr": "fast"}, "lr = 'fast'"),
+        ({"norm": 0.5}, "norm = 0.5"),
+        ({"norm": math.nan}, "norm = nan"),
+        ({"norm": "spektral"}, "Did you mean 'spectral'"),
+        ({"scope": "tensors"}, "Did you mean 'tensor'"),
+        ({"trajectory": "release"}, "Did you mean 'released'"),
+        ({"step_size": "1/K"}, "Did you mean '1/k'"),
+        ({"step_size": lambda k: 1 / (k + 1)}, "must be 1 at k = 1"),
+        ({"step_size": lambda k: 1 if k == 1 else 1.5}, "within [0, 1]"),
+        ({"norm": "nuclear", "scope": "global"}, "p-norms only"),
+        ({"gradient_momentum": 1.0}, "gradient_momentum = 1.0"),
+        ({"nonfinite": "ignore"}, "nonfinite"),
+        ({"track": ["gaps"]}, "Did you mean 'gap'"),
+        ({"solver": "trust-regoin"}, "Did you mean 'trust-region'"),
+        ({"adaptive": "rato"}, "Did you mean 'ratio'"),
+        ({"adaptive": "agreement", "inner_steps": 1}, "needs inner_steps >= 2"),
         ({"lr": "1e-3"}, "lr = '1e-3'"),
         ({"radius": "1e-3"}, "radius = '1e-3'"),
         ({"outer": "adam"}, "outer = 'adam'"),

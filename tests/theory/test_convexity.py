@@ -11,7 +11,6 @@ from torch import nn
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import RecurrentNet
 from fwrnn_core.theory.convexity import (
-    convexity_gap,
     convexity_on_ball,
     hessian_spectrum,
     lanczos,
@@ -80,15 +79,6 @@ def test_network_spectrum_is_that_of_the_dense_hessian() -> None:
     found = hessian_spectrum(objective, steps=objective.dim)
     assert found.largest == pytest.approx(float(exact[-1]), rel=1e-8)
     assert found.smallest == pytest.approx(float(exact[0]), rel=1e-6)
-
-
-def test_gap_has_the_sign_of_the_curvature() -> None:
-    x, y = torch.tensor([0.0, 1.0]), torch.tensor([0.0, -1.0])
-    assert convexity_gap(quadratic(torch.eye(2)), x, y) == pytest.approx(0.5)
-    assert convexity_gap(quadratic(-torch.eye(2)), x, y) == pytest.approx(-0.5)
-    assert convexity_gap(quadratic(torch.zeros(2, 2), torch.ones(2)), x, y, t=0.3) == pytest.approx(
-        0
-    )
 
 
 def test_pairs_see_rayleigh_quotients() -> None:
