@@ -324,8 +324,8 @@ def _with_equal_gradients(evidence: Evidence) -> str:
     which = _places(kept) or "none"
     verb = "survive" if len(kept) > 1 else "survives"
     return (
-        f" With as many gradients as clipping, the leads are {'; '.join(said)}; {which} {verb} the"
-        " correction."
+        f" With as many gradients as clipping, the differences are {'; '.join(said)}; {which}"
+        f" {verb} the correction."
     )
 
 
