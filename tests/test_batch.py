@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import signal
@@ -38,10 +39,16 @@ from .sandbox import write_notebook, write_tree
         ("from fwrnn_core.late import f", {"__init__", "late", "optim/__init__", "optim/ball"}),
         (
             "from fwrnn_core import dynamic",
-            {"__init__", "dynamic", "plugins/__init__", "plugins/one"},
+            {"__init__", "dynamic", "plugins/__init__", "plugins/one", "figures"},
         ),
         ("from fwrnn_core import typed", {"__init__", "typed"}),
         ("m = 'fwrnn_core.figures'", {"__init__", "figures"}),
+        ("m = 'fwrnn_core'", set()),
+        (
+            "if TYPE_CHECKING:\n    import fwrnn_core.late\n"
+            "else:\n    import fwrnn_core.figures as f",
+            {"__init__", "figures"},
+        ),
     ],
 )
 def test_the_closure_is_what_the_code_could_import(
@@ -53,8 +60,12 @@ def test_the_closure_is_what_the_code_could_import(
 
 
 def test_assets_belong_to_the_modules_of_their_folder(project: Path) -> None:
+    litter = {"optim/.ball.c.swp", "optim/ball.so", "optim/__pycache__/ball.txt"}
+    write_tree(paths.PACKAGE, dict.fromkeys(litter, ""))
     graph = Graph(paths.PACKAGE)
-    assert paths.PACKAGE / "optim/ball.c" in graph.closure("import fwrnn_core.optim")
+    seen = graph.closure("import fwrnn_core.optim")
+    assert paths.PACKAGE / "optim/ball.c" in seen
+    assert not litter & {path.relative_to(paths.PACKAGE).as_posix() for path in seen}
     assert paths.PACKAGE / "explorer/static/view.js" in graph.closure("import fwrnn_core.explorer")
     assert paths.PACKAGE / "optim/ball.c" not in graph.closure("import fwrnn_core.figures as f")
 
@@ -123,6 +134,13 @@ def test_touching_files_makes_nothing_stale(project: Path) -> None:
     for file in [path, *paths.PACKAGE.rglob("*.*")]:
         os.utime(file, (1, 1))
     assert stamp_of("notebooks/a.ipynb") == before
+    notebook = json.loads(path.read_text())
+    notebook["cells"][0] |= {"outputs": [{"output_type": "stream"}], "execution_count": 3}
+    path.write_text(json.dumps(notebook))
+    assert stamp_of("notebooks/a.ipynb") == before
+    notebook["metadata"]["fwrnn"] = {"modules": ["fwrnn_core.optim"]}
+    path.write_text(json.dumps(notebook))
+    assert stamp.changes(before, stamp_of("notebooks/a.ipynb")) == ["notebook"]
 
 
 def test_parameters_cells_and_data_are_ingredients(

@@ -781,6 +781,51 @@ def test_a_desirable_error_is_below_half_of_guessing():
     assert (found.text, found.verdict) == ("training MSE 0.020", Verdict.HOLDS)
 
 
+@pytest.mark.parametrize(
+    ("pixel", "permuted", "verdict"),
+    [(2.3, 1.16, Verdict.HOLDS), (2.3, 1.14, Verdict.PARTLY), (0.1, 1.14, Verdict.FAILS)],
+)
+def test_no_convergence_is_a_loss_that_ends_above_half_of_guessing(pixel, permuted, verdict):
+    stuck = claims.examine("rnn-stuck").claim.published
+    put(RUNS["mnist-rnn/published/pixel/adam"], {"train_loss": [2.3, pixel]})
+    assert stuck.judge(Evidence()).verdict.open
+    name = "mnist-rnn/published/permuted/adam"
+    put(RUNS[name], {"train_loss": [0.1, permuted]}, status="partial")
+    assert stuck.judge(Evidence()).verdict is Verdict.UNFINISHED
+    put(RUNS[name], {"train_loss": [0.1, permuted]})
+    found = stuck.judge(Evidence())
+    assert found.verdict is verdict
+    assert found.text == f"training loss {pixel:.2f} and {permuted:.2f}"
+
+
+def test_of_two_curves_that_level_is_taken_which_both_reach():
+    put(RUNS["mnist-rnn/published/permuted/adam-tbptt"], {"test_accuracy": [0.3, 0.6, 0.9]})
+    put(RUNS["mnist-rnn/published/permuted/adam"], {"test_accuracy": [0.2, 0.5, 0.6]})
+    found = claims.examine("rnn-tbptt-helps").published
+    assert (found.text, found.verdict) == ("0.67 × the epochs", Verdict.HOLDS)
+
+
+def test_losses_are_compared_at_the_last_epoch_that_both_have():
+    evidence = Evidence({n: RUNS["har2/published/adam"].replace(name=n) for n in "ab"})
+    put(evidence.catalogue["a"], {"train_loss": [2.0, 1.0, 0.1]}, status="partial")
+    put(evidence.catalogue["b"], {"train_loss": [2.0, 1.5]})
+    found = comparisons.Loss("a", "b").measure(evidence)
+    assert (found.value, found.final) == (0.5, False)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_the_printed_size_is_enough_and_nothing_is_not(sign):
+    found = [rules.by_size(sign * 6.0, sign * rerun) for rerun in (3.0, 2.9, 0.0, -6.0)]
+    assert found == [Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS, Verdict.FAILS]
+
+
+def test_an_advantage_is_lost_below_half_of_it_and_slight_only_above_nothing():
+    gains = [(10, 4.9), (10, 5), (10, 10), (10, 0), (0, -1)]
+    holds, partly, fails = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS
+    assert [rules.Fades.fading(*g) for g in gains] == [holds, partly, fails, holds, fails]
+    assert [rules.Slight.fading(*g) for g in gains] == [holds, partly, fails, partly, fails]
+
+
 def test_what_came_back_with_one_seed_is_counted_as_such():
     put(RUNS["har2/published/adam-tbptt"], {"train_loss": [0.2, 0.02]})
     one = claims.examine("har2-tbptt-loss")

@@ -43,6 +43,7 @@ def test_the_interval_of_a_mean():
     assert one == pytest.approx((2.0, 2 - 2.484138, 2 + 2.484138, 3), rel=1e-5)
     assert str(one) == "2.00 ± 2.48"
     assert str(fairness.estimate([2.0])) == "2.00", "one run has no interval"
+    assert fairness.estimate([math.nan, math.inf]).n == 0
 
 
 def test_only_seeds_that_both_have_are_paired():
@@ -52,6 +53,8 @@ def test_only_seeds_that_both_have_are_paired():
     assert math.isnan(fairness.paired({1: 5.0}, {1: 4.0}).p)
     assert fairness.paired({1: 5.0}, {2: 4.0}).n == 0
     assert fairness.from_zero([0.0, 0.0]).p == 1.0
+    known = fairness.from_zero([1.0, math.inf, 3.0, math.nan])
+    assert known == fairness.from_zero([1.0, 3.0]), "of runs that diverged nothing is known"
 
 
 def test_a_missing_p_value_is_neither_adjusted_nor_counted():

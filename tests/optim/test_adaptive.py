@@ -220,3 +220,18 @@ def test_a_walk_against_its_first_gradient_shrinks_the_radius() -> None:
     assert float((w.detach() + 0.3).square()) > before
     assert opt.diagnostics()["radius"] == [0.5]
     assert math.isnan(opt.diagnostics()["signal"][0])
+
+
+def test_a_group_that_came_in_mid_loop_steers_from_its_first_whole_loop_on() -> None:
+    """With half of the vertices its walk is half as long, however equal they are."""
+    early, late = (nn.Parameter(torch.zeros(4)) for _ in range(2))
+    opt = FrankWolfe([early], lr=0.1, inner_steps=4, adaptive="agreement")
+    radii = []
+    for step in range(8):
+        if step == 2:
+            opt.add_param_group({"params": [late]})
+        early.grad, late.grad = torch.ones(4), torch.ones(4)
+        opt.step()
+        radii.append(opt.diagnostics()["radius"])
+    assert radii[3] == pytest.approx([0.2, 0.1])
+    assert radii[7] == pytest.approx([0.4, 0.2])

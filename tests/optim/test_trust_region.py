@@ -143,6 +143,27 @@ def test_models_without_second_derivative(hessian: str) -> None:
             opt.step(closure)
 
 
+class Silent(torch.autograd.Function):
+    """A square whose derivative does not tell autograd that it depends on its input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.x = x.detach().clone()
+        return x.square()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return 2 * ctx.x * grad
+
+
+def test_a_curvature_that_a_layer_hides_is_seen_all_the_same() -> None:
+    w = nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64))
+    opt = FrankWolfe([w], radius=10.0, inner_steps=4, scope="global", outer=None,
+                     solver="trust-region")  # fmt: skip
+    opt.step(lambda: (Silent.apply(w) + w.square()).sum())
+    assert w.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
 def test_what_a_trust_region_cannot_do_is_said() -> None:
     w = nn.Parameter(torch.ones(2))
     for options in ({}, {"scope": "global", "norm": 3}):
@@ -169,6 +190,8 @@ def test_what_a_trust_region_cannot_do_is_said() -> None:
         with pytest.raises(ConfigError):
             TrustRegion(**bad)
     assert opt.diagnostics()["inner_step"] == 0
+    with pytest.raises(ConfigError, match="without calling backward"):
+        run(TrustRegion(hessian="double-backward"), backward=True)
 
 
 @pytest.mark.parametrize("backward", [True, False])
