@@ -31,6 +31,8 @@ from .sandbox import write_notebook, write_tree
         ("x = 1", set()),
         ("from fwrnn_core import figures", {"__init__", "figures"}),
         ("import fwrnn_core.figures as f", {"__init__", "figures"}),
+        # It binds the package, and with it all that this can hand out.
+        ("import fwrnn_core.figures", {"__init__", "figures", "optim/__init__", "optim/ball"}),
         ("from fwrnn_core import Best", {"__init__", "optim/__init__", "optim/ball"}),
         (
             "def f():\n    import fwrnn_core.optim.ball as b",
@@ -194,6 +196,7 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
         (["nonsense", "--engine", "foo", "--list"], "unknown engine 'foo'"),
         (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
         (["broken"], "not a notebook"),
+        (["uncut"], "not a notebook: cells is not a list"),
         (["python2"], "not valid Python"),
         (["alpha", "--output", "notebooks/broken.ipynb/x"], "broken.ipynb/x: Not a directory"),
     ],
@@ -204,6 +207,7 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(
     write_notebook(project / "notebooks/theory/alpha.ipynb", 'profile = "quick"\nK = 5')
     write_notebook(project / "notebooks/python2.ipynb", "K = 5", "print 'x'")
     (project / "notebooks/broken.ipynb").write_text("{")
+    (project / "notebooks/uncut.ipynb").write_text('{"cells": "K = 5"}')
     assert main(["run", *arguments]) == 2
     error = capsys.readouterr().err
     assert says in error

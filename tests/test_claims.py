@@ -12,7 +12,7 @@ from fwrnn_core import claims, fairness, paths
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.claims import Verdict, comparisons, fair, rules
 from fwrnn_core.claims import repeats as by_seeds
-from fwrnn_core.claims.curve_rules import Overtakes
+from fwrnn_core.claims.curve_rules import Overtakes, SameLoss
 from fwrnn_core.data.catalog import NOISE_STD
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
@@ -159,6 +159,15 @@ def test_times_alike_refute_a_large_saving_and_leave_a_small_one_open(printed, v
     assert rules.HalfSize(Alike("ours", "theirs")).judge(Evidence()).verdict is verdict
 
 
+@pytest.mark.parametrize("rule", [rules.Within, SameLoss])
+def test_a_difference_as_large_as_the_margin_is_within_it(rule):
+    class Behind(comparisons.Loss):
+        def measure(self, evidence):
+            return comparisons.Measured(-rule.margin)
+
+    assert rule((Behind("ours", "theirs"),)).judge(Evidence()).verdict is Verdict.HOLDS
+
+
 def test_comparable_is_a_matter_of_a_margin():
     for task in ("pixel", "permuted"):
         for method, accuracy in {"adam": 98.0, "fw-k1": 97.6, "fw-k5": 98.4}.items():
@@ -208,6 +217,10 @@ def test_times_near_one_neither_make_nor_break_a_claim_about_all():
     (paths.records() / f"{names[0][0]}.json").unlink()
     put(RUNS[names[3][0]], {"test_accuracy": [0.5]}, seconds=1.09)
     assert claims.examine("cost").published.verdict.open, "no longer a clear counterexample"
+    for ours, _ in names:  # nor is there anything to wait for
+        elsewhere = {**MACHINE, "processor": "b"}
+        put(RUNS[ours], {"test_accuracy": [0.5]}, status="partial", environment=elsewhere)
+    assert claims.examine("cost").published.verdict is Verdict.INCOMPARABLE
 
 
 def test_updates_and_gradients_are_counted_apart():
@@ -318,6 +331,9 @@ def test_a_loss_that_swings():
     assert found.value == pytest.approx(math.log2(0.4 / 0.1))
     assert smooth.show(found.value) == "4.0 × as much climbing back"
     assert smooth.show(2.0, 1.0) == "4.0 × as much climbing back, 2.0 to 8.0"
+    put(evidence.catalogue["a"], {"train_loss": [1.0]}, status="partial")
+    alone = Evidence(evidence.catalogue)
+    assert smooth.measure(alone) == comparisons.Measured(None), "one epoch has no way to climb"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import experiments, fairness
+from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
 from fwrnn_core.fairness import budget, cost, equal, networks
@@ -122,8 +122,11 @@ def test_the_search_is_shown_with_its_gaps():
     first, second, *_ = fair.search("har2", "sgd")
     put(first, {"validation_loss": [0.3, 0.2]})
     put(second, {"validation_loss": [0.3]}, status="diverged")
+    for config in fair.search("har2", "fw-k1"):
+        put(config, {"validation_loss": [0.3]}, status="diverged")
     evidence = Evidence()
     table = fairness.outcome_table(evidence, "har2")
+    assert row(table, "Frank-Wolfe, K = 1")[1:3] == ["12/12", "all diverged"]
     chosen = fair.selected("har2", "adam")
     shown = [f"{chosen.optimizer.lr:g}", str(chosen.batch_size), f"{chosen.lr_gamma:g}", "–"]
     assert row(table, "Adam")[1:7] == ["12/12", "05", *shown]
@@ -134,7 +137,7 @@ def test_the_search_is_shown_with_its_gaps():
     assert all(math.isnan(x) for x in losses[2:])
     _, ax = panel()
     fairness.draw_search(ax, evidence, "har2")
-    assert fairness.search_coverage(evidence, "har2").finished == 14
+    assert fairness.search_coverage(evidence, "har2").finished == 14 + 12
 
 
 def test_the_final_table_compares_with_clipping_seed_by_seed():
@@ -173,6 +176,11 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
         "On HAR-2, Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
     )
     assert "(Holm, 5 seeds), a difference remains for Frank-Wolfe with K = 5." in short
+    both_stages("har2", "sgd", [0.99])
+    some = fairness.final_table(Evidence(), "har2")
+    assert "**" not in row(some, "SGD with momentum")[4], "one seed of five"
+    assert "**" in row(some, "Frank-Wolfe, K = 5")[4]
+    (paths.records() / f"{fair.final('har2', 'sgd')[0].name}.json").unlink()
     finish_search("har2", "fw-k1")
     finish("har2", "fw-k1", [0.91, 0.935, 0.925, 0.948, 0.942])  # p = 0.046, of three
     one_of_two = fairness.brief(Evidence(), "har2")
@@ -520,6 +528,11 @@ def test_a_run_stopped_early_is_read_at_its_best_validation_epoch_so_far():
     read = budget.chosen_so_far(put(RunConfig("r", epochs=4), curves))
     assert math.isnan(read[0])
     assert read[1:] == pytest.approx([80, 80, 60])
+    tie = put(
+        RunConfig("t", epochs=2), {"test_accuracy": [0.8, 0.6], "validation_loss": [0.5, 0.5]}
+    )
+    assert budget.chosen_so_far(tie).tolist() == [80, 80]
+    assert tie.at_best_validation("test_accuracy") == 0.8, "the first of equals, as of a whole run"
 
 
 def test_within_equal_gradients_the_ranking_can_turn():
@@ -571,6 +584,8 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
         put(config, {"test_accuracy": [accuracy], "validation_loss": [0.5]})
         said = fairness.equal_reading(Evidence(), task)
         assert (f"Run with only some seeds: Adam ({count} of 3)" in said) == (count < 3)
+        highest = row(fairness.equal_table(Evidence(), task), "Adam")[3]
+        assert highest.startswith("**") == (count == 3), "of those with all their seeds"
     evidence = Evidence()
     assert set(equal.lengthened(evidence, task)) == {"adam"}
     change = equal.lengthened(evidence, task)["adam"]

@@ -209,10 +209,11 @@ def test_frank_wolfe_with_one_inner_step_is_the_normalised_gradient():
 
 def test_a_trajectory_that_blows_up_ends_as_diverged():
     surface = make_surface(analytic()["bowl"])
-    outer = OuterSettings(budget=300, learning_rate=5.0)
+    outer = OuterSettings(budget=300, learning_rate=1.0)
     path = outer_loop(surface, (-1.5, 1.0), InnerSettings(0.1), outer, "gradient-descent")
     assert path.diverged
     assert np.isfinite(path.losses).all()
+    assert np.abs(path.points).max() <= 20 * 5, "the bowl is 5 wide, and steeper along y"
 
 
 @pytest.mark.parametrize(

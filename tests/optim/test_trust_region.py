@@ -277,3 +277,38 @@ def test_parameters_that_the_loss_does_not_depend_on_rest(backward: bool) -> Non
     assert b.tolist() == [1.0, 1.0]
     assert b.grad is None
     assert a[0] > 1
+
+
+def test_a_closure_that_fails_after_the_step_leaves_the_weights_as_they_were() -> None:
+    w, calls = nn.Parameter(torch.tensor([3.0, 4.0])), []
+    opt = FrankWolfe([w], radius=1.0, inner_steps=4, scope="global", solver="trust-region",
+                     adaptive="ratio")  # fmt: skip
+
+    def closure() -> Tensor:
+        calls.append(1)
+        if len(calls) == 2:  # where the loss at ω_t + Δ_K is asked for
+            raise ZeroDivisionError
+        return w.square().sum()
+
+    with pytest.raises(ZeroDivisionError):
+        opt.step(closure)
+    assert w.tolist() == [3.0, 4.0]
+    assert opt.inner_step == 0
+
+
+def test_memory_that_runs_out_is_no_lack_of_a_second_derivative() -> None:
+    w, calls = nn.Parameter(torch.tensor([3.0, 4.0])), []
+    opt = FrankWolfe([w], scope="global", solver="trust-region")
+
+    def exhausted(_: Tensor) -> None:
+        raise torch.OutOfMemoryError
+
+    def closure() -> Tensor:
+        calls.append(1)
+        h = 1.0 * w
+        h.register_hook(exhausted)
+        return h.square().sum()
+
+    with pytest.raises(torch.OutOfMemoryError):
+        opt.step(closure)
+    assert len(calls) == 1, "differences would need as much, again and again"

@@ -126,8 +126,8 @@ def test_constants_of_a_run_that_walks_away_do_not_exist() -> None:
 
 
 def test_a_constant_may_serve_only_part_of_a_run() -> None:
-    w, goal = torch.tensor([[1.0], [1.0], [1.0]]), torch.tensor([3.0])
-    steps = torch.tensor([[-0.5], [-0.1], [0.2]])
+    w, goal = torch.tensor([[1.0, 0.0]]).expand(3, 2), torch.tensor([3.0, 1.0])
+    steps = torch.tensor([[-0.5, 4.0], [-0.1, 4.0], [0.2, 4.0]])  # to the side is neither way
     found = a5_constants(steps, w, goal + w, goal)
     assert found.at_most == pytest.approx(-0.2)
     assert not found.holds

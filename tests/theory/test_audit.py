@@ -52,6 +52,9 @@ def test_every_number_of_a_quadratic_is_known(goal: list[float]) -> None:
         for angle in ("angle_full", "angle_batch", "angle_noise", "angle_step"):
             assert row[angle] == pytest.approx(0.0, abs=1e-9)
         assert row["angle_goal"] == pytest.approx(row["gradient_goal"])
+        way, step = end - snapshot.point, snapshot.step
+        cosine = float(way @ step / (way.norm() * step.norm()))
+        assert row["angle_goal"] == pytest.approx(math.degrees(math.acos(cosine)), rel=1e-5)
         assert row["ratio"] == pytest.approx(0.05, rel=1e-5)
         assert row["inexactness"] == pytest.approx(0.0, abs=1e-9)
         assert row["curvature"]["0.1"] == pytest.approx(4 * 0.01 * 9, rel=1e-4)

@@ -318,6 +318,21 @@ def test_where_no_state_is_intact_each_is_named_with_a_way_out():
     assert "Restore it from git, or delete it: the run then goes on from its other" in said
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"schema": 1, "id": "x"}\nrest', {"schema": 1, "id": "x"}),
+        (b'{"schema": 9, "id": "x"}\nrest', None),
+        (b"[1]\nrest", None),
+        (b"\x80\n", None),
+    ],
+)
+def test_only_a_header_of_this_version_is_told(tmp_path, line, told):
+    assert checkpoint.header(tmp_path / "none.ckpt") is None
+    (tmp_path / "x.ckpt").write_bytes(line)
+    assert checkpoint.header(tmp_path / "x.ckpt") == told
+
+
 def test_a_checkpoint_of_another_run_is_refused():
     config, other = small(), small(seed=9)
     checkpoint.save(checkpoint.path_of(config.id), other.id, Run(other, "cpu").state_dict())
