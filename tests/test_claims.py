@@ -174,6 +174,8 @@ def test_comparable_is_a_matter_of_a_margin():
             run(f"mnist-indrnn/published/{task}/{method}", accuracy)
     assert claims.examine("indrnn-accuracy").published.verdict is Verdict.HOLDS
     assert claims.examine("indrnn-accuracy").fair.verdict.open
+    run("mnist-indrnn/published/pixel/adam", 98.0, status="partial")
+    assert claims.examine("indrnn-accuracy").published.verdict is Verdict.UNFINISHED
 
 
 @pytest.mark.parametrize(
@@ -334,6 +336,19 @@ def test_a_loss_that_swings():
     put(evidence.catalogue["a"], {"train_loss": [1.0]}, status="partial")
     alone = Evidence(evidence.catalogue)
     assert smooth.measure(alone) == comparisons.Measured(None), "one epoch has no way to climb"
+
+
+@pytest.mark.parametrize(
+    ("rises", "value", "apart"),
+    [([0.2, 0.21, 0.19], -1.0, True), ([0.2, 0.05, 0.1], 0.0, False)],
+)
+def test_swings_are_told_apart_by_the_spread_of_their_seeds(rises, value, apart):
+    for row, climbs in (("adam", [0.1] * 3), ("fw-k5", rises)):
+        for name, rise in zip(repeats(f"har2/published/{row}"), climbs, strict=False):
+            put(RUNS[name], {"train_loss": [1.0, 0.5, 0.5 + rise]})
+    found = comparisons.Swing("har2/published/adam", "har2/published/fw-k5").measure(Evidence())
+    assert (found.value, found.apart) == (pytest.approx(value, abs=0.01), apart)
+    assert found.note == "3 seeds"
 
 
 @pytest.mark.parametrize(
@@ -790,7 +805,7 @@ def test_a_desirable_error_is_below_half_of_guessing():
     name = "har2/published/adam-tbptt"
     put(RUNS[name], {"train_loss": [0.2, 0.02]}, status="partial")
     assert claims.examine("har2-tbptt-loss").published.verdict is Verdict.UNFINISHED
-    put(RUNS[name], {"train_loss": [0.02, 0.2]})
+    put(RUNS[name], {"train_loss": [0.02, 0.13]})
     assert claims.examine("har2-tbptt-loss").published.verdict is Verdict.FAILS
     put(RUNS[name], {"train_loss": [0.2, 0.02]})
     found = claims.examine("har2-tbptt-loss").published

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
 from fwrnn_core.fairness import budget, cost, equal, networks
+from fwrnn_core.fairness.final import next_command
 from fwrnn_core.figures import panel
 from fwrnn_core.training import Record, RunConfig
 
@@ -137,6 +139,10 @@ def test_the_search_is_shown_with_its_gaps():
     assert all(math.isnan(x) for x in losses[2:])
     _, ax = panel()
     fairness.draw_search(ax, evidence, "har2")
+    drawn = Counter(round(float(x), 2) for line in ax.lines for x in line.get_xdata())
+    # A dot for each loss, a ring around the best of two methods, crosses at the edge.
+    assert drawn == {0.8: 11, 0.1: 1 + 1, 0.2: 1 + 1, 0.88: 1 + 12}
+    assert [text.get_text() for text in ax.texts] == ["not run yet"] * (len(fair.METHODS) - 3)
     assert fairness.search_coverage(evidence, "har2").finished == 14 + 12
 
 
@@ -210,6 +216,7 @@ def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
         for number, method in enumerate(fair.METHODS):
             turned = noise[number % 5 :] + noise[: number % 5]
             both_stages(task, method, [0.9 + own for own in turned])
+    assert next_command(Evidence(), *fairness.TASKS) == "fwrnn train fair --jobs 2", "no search"
     said = fairness.answer(Evidence())
     assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
     assert "on one and the same of 5 networks." in said
@@ -549,7 +556,9 @@ def test_within_equal_gradients_the_ranking_can_turn():
     assert budget.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
     assert budget.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
     table = fairness.budget_table(evidence, task)
-    ours = row(table, "Adam")
+    ours, head = row(table, "Adam"), table.splitlines()[0]
+    assert head.count(" | minus ") == 2
+    assert "within 100 (%)" in head.partition("within 400 (%)")[0]
     assert ours[1] == "100"
     assert ours[2].startswith("**90.03 ± ")
     assert ours[3].startswith("+19.93 ± ")
