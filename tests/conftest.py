@@ -54,7 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "figures.py": "import math\n",
         "late.py": "def f():\n    from . import optim\n",
         "plugins/__init__.py": "",
-        "plugins/one.py": "",
+        "plugins/one.py": "from ..figures import math\n",
         "dynamic.py": "name = 'one'\n__import__(f'fwrnn_core.plugins.{name}')\n",
         "typed.py": "import typing\nif typing.TYPE_CHECKING:\n    import fwrnn_core.late\n",
         "explorer/__init__.py": "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import signal
@@ -30,6 +31,8 @@ from .sandbox import write_notebook, write_tree
         ("x = 1", set()),
         ("from fwrnn_core import figures", {"__init__", "figures"}),
         ("import fwrnn_core.figures as f", {"__init__", "figures"}),
+        # It binds the package, and with it all that this can hand out.
+        ("import fwrnn_core.figures", {"__init__", "figures", "optim/__init__", "optim/ball"}),
         ("from fwrnn_core import Best", {"__init__", "optim/__init__", "optim/ball"}),
         (
             "def f():\n    import fwrnn_core.optim.ball as b",
@@ -38,10 +41,16 @@ from .sandbox import write_notebook, write_tree
         ("from fwrnn_core.late import f", {"__init__", "late", "optim/__init__", "optim/ball"}),
         (
             "from fwrnn_core import dynamic",
-            {"__init__", "dynamic", "plugins/__init__", "plugins/one"},
+            {"__init__", "dynamic", "plugins/__init__", "plugins/one", "figures"},
         ),
         ("from fwrnn_core import typed", {"__init__", "typed"}),
         ("m = 'fwrnn_core.figures'", {"__init__", "figures"}),
+        ("m = 'fwrnn_core'", set()),
+        (
+            "if TYPE_CHECKING:\n    import fwrnn_core.late\n"
+            "else:\n    import fwrnn_core.figures as f",
+            {"__init__", "figures"},
+        ),
     ],
 )
 def test_the_closure_is_what_the_code_could_import(
@@ -53,8 +62,12 @@ def test_the_closure_is_what_the_code_could_import(
 
 
 def test_assets_belong_to_the_modules_of_their_folder(project: Path) -> None:
+    litter = {"optim/.ball.c.swp", "optim/ball.so", "optim/__pycache__/ball.txt"}
+    write_tree(paths.PACKAGE, dict.fromkeys(litter, ""))
     graph = Graph(paths.PACKAGE)
-    assert paths.PACKAGE / "optim/ball.c" in graph.closure("import fwrnn_core.optim")
+    seen = graph.closure("import fwrnn_core.optim")
+    assert paths.PACKAGE / "optim/ball.c" in seen
+    assert not litter & {path.relative_to(paths.PACKAGE).as_posix() for path in seen}
     assert paths.PACKAGE / "explorer/static/view.js" in graph.closure("import fwrnn_core.explorer")
     assert paths.PACKAGE / "optim/ball.c" not in graph.closure("import fwrnn_core.figures as f")
 
@@ -123,6 +136,13 @@ def test_touching_files_makes_nothing_stale(project: Path) -> None:
     for file in [path, *paths.PACKAGE.rglob("*.*")]:
         os.utime(file, (1, 1))
     assert stamp_of("notebooks/a.ipynb") == before
+    notebook = json.loads(path.read_text())
+    notebook["cells"][0] |= {"outputs": [{"output_type": "stream"}], "execution_count": 3}
+    path.write_text(json.dumps(notebook))
+    assert stamp_of("notebooks/a.ipynb") == before
+    notebook["metadata"]["fwrnn"] = {"modules": ["fwrnn_core.optim"]}
+    path.write_text(json.dumps(notebook))
+    assert stamp.changes(before, stamp_of("notebooks/a.ipynb")) == ["notebook"]
 
 
 def test_parameters_cells_and_data_are_ingredients(
@@ -176,6 +196,7 @@ def test_library_versions_are_ingredients(project: Path, monkeypatch: pytest.Mon
         (["nonsense", "--engine", "foo", "--list"], "unknown engine 'foo'"),
         (["alpha", "--scheduler", "tcp://x:1"], "needs --engine dask"),
         (["broken"], "not a notebook"),
+        (["uncut"], "not a notebook: cells is not a list"),
         (["python2"], "not valid Python"),
         (["alpha", "--output", "notebooks/broken.ipynb/x"], "broken.ipynb/x: Not a directory"),
     ],
@@ -186,6 +207,7 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(
     write_notebook(project / "notebooks/theory/alpha.ipynb", 'profile = "quick"\nK = 5')
     write_notebook(project / "notebooks/python2.ipynb", "K = 5", "print 'x'")
     (project / "notebooks/broken.ipynb").write_text("{")
+    (project / "notebooks/uncut.ipynb").write_text('{"cells": "K = 5"}')
     assert main(["run", *arguments]) == 2
     error = capsys.readouterr().err
     assert says in error

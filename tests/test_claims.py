@@ -12,7 +12,7 @@ from fwrnn_core import claims, fairness, paths
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.claims import Verdict, comparisons, fair, rules
 from fwrnn_core.claims import repeats as by_seeds
-from fwrnn_core.claims.curve_rules import Overtakes
+from fwrnn_core.claims.curve_rules import Overtakes, SameLoss
 from fwrnn_core.data.catalog import NOISE_STD
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
@@ -159,12 +159,23 @@ def test_times_alike_refute_a_large_saving_and_leave_a_small_one_open(printed, v
     assert rules.HalfSize(Alike("ours", "theirs")).judge(Evidence()).verdict is verdict
 
 
+@pytest.mark.parametrize("rule", [rules.Within, SameLoss])
+def test_a_difference_as_large_as_the_margin_is_within_it(rule):
+    class Behind(comparisons.Loss):
+        def measure(self, evidence):
+            return comparisons.Measured(-rule.margin)
+
+    assert rule((Behind("ours", "theirs"),)).judge(Evidence()).verdict is Verdict.HOLDS
+
+
 def test_comparable_is_a_matter_of_a_margin():
     for task in ("pixel", "permuted"):
         for method, accuracy in {"adam": 98.0, "fw-k1": 97.6, "fw-k5": 98.4}.items():
             run(f"mnist-indrnn/published/{task}/{method}", accuracy)
     assert claims.examine("indrnn-accuracy").published.verdict is Verdict.HOLDS
     assert claims.examine("indrnn-accuracy").fair.verdict.open
+    run("mnist-indrnn/published/pixel/adam", 98.0, status="partial")
+    assert claims.examine("indrnn-accuracy").published.verdict is Verdict.UNFINISHED
 
 
 @pytest.mark.parametrize(
@@ -208,6 +219,10 @@ def test_times_near_one_neither_make_nor_break_a_claim_about_all():
     (paths.records() / f"{names[0][0]}.json").unlink()
     put(RUNS[names[3][0]], {"test_accuracy": [0.5]}, seconds=1.09)
     assert claims.examine("cost").published.verdict.open, "no longer a clear counterexample"
+    for ours, _ in names:  # nor is there anything to wait for
+        elsewhere = {**MACHINE, "processor": "b"}
+        put(RUNS[ours], {"test_accuracy": [0.5]}, status="partial", environment=elsewhere)
+    assert claims.examine("cost").published.verdict is Verdict.INCOMPARABLE
 
 
 def test_updates_and_gradients_are_counted_apart():
@@ -318,6 +333,22 @@ def test_a_loss_that_swings():
     assert found.value == pytest.approx(math.log2(0.4 / 0.1))
     assert smooth.show(found.value) == "4.0 × as much climbing back"
     assert smooth.show(2.0, 1.0) == "4.0 × as much climbing back, 2.0 to 8.0"
+    put(evidence.catalogue["a"], {"train_loss": [1.0]}, status="partial")
+    alone = Evidence(evidence.catalogue)
+    assert smooth.measure(alone) == comparisons.Measured(None), "one epoch has no way to climb"
+
+
+@pytest.mark.parametrize(
+    ("rises", "value", "apart"),
+    [([0.2, 0.21, 0.19], -1.0, True), ([0.2, 0.05, 0.1], 0.0, False)],
+)
+def test_swings_are_told_apart_by_the_spread_of_their_seeds(rises, value, apart):
+    for row, climbs in (("adam", [0.1] * 3), ("fw-k5", rises)):
+        for name, rise in zip(repeats(f"har2/published/{row}"), climbs, strict=False):
+            put(RUNS[name], {"train_loss": [1.0, 0.5, 0.5 + rise]})
+    found = comparisons.Swing("har2/published/adam", "har2/published/fw-k5").measure(Evidence())
+    assert (found.value, found.apart) == (pytest.approx(value, abs=0.01), apart)
+    assert found.note == "3 seeds"
 
 
 @pytest.mark.parametrize(
@@ -774,11 +805,56 @@ def test_a_desirable_error_is_below_half_of_guessing():
     name = "har2/published/adam-tbptt"
     put(RUNS[name], {"train_loss": [0.2, 0.02]}, status="partial")
     assert claims.examine("har2-tbptt-loss").published.verdict is Verdict.UNFINISHED
-    put(RUNS[name], {"train_loss": [0.02, 0.2]})
+    put(RUNS[name], {"train_loss": [0.02, 0.13]})
     assert claims.examine("har2-tbptt-loss").published.verdict is Verdict.FAILS
     put(RUNS[name], {"train_loss": [0.2, 0.02]})
     found = claims.examine("har2-tbptt-loss").published
     assert (found.text, found.verdict) == ("training MSE 0.020", Verdict.HOLDS)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "permuted", "verdict"),
+    [(2.3, 1.16, Verdict.HOLDS), (2.3, 1.14, Verdict.PARTLY), (0.1, 1.14, Verdict.FAILS)],
+)
+def test_no_convergence_is_a_loss_that_ends_above_half_of_guessing(pixel, permuted, verdict):
+    stuck = claims.examine("rnn-stuck").claim.published
+    put(RUNS["mnist-rnn/published/pixel/adam"], {"train_loss": [2.3, pixel]})
+    assert stuck.judge(Evidence()).verdict.open
+    name = "mnist-rnn/published/permuted/adam"
+    put(RUNS[name], {"train_loss": [0.1, permuted]}, status="partial")
+    assert stuck.judge(Evidence()).verdict is Verdict.UNFINISHED
+    put(RUNS[name], {"train_loss": [0.1, permuted]})
+    found = stuck.judge(Evidence())
+    assert found.verdict is verdict
+    assert found.text == f"training loss {pixel:.2f} and {permuted:.2f}"
+
+
+def test_of_two_curves_that_level_is_taken_which_both_reach():
+    put(RUNS["mnist-rnn/published/permuted/adam-tbptt"], {"test_accuracy": [0.3, 0.6, 0.9]})
+    put(RUNS["mnist-rnn/published/permuted/adam"], {"test_accuracy": [0.2, 0.5, 0.6]})
+    found = claims.examine("rnn-tbptt-helps").published
+    assert (found.text, found.verdict) == ("0.67 × the epochs", Verdict.HOLDS)
+
+
+def test_losses_are_compared_at_the_last_epoch_that_both_have():
+    evidence = Evidence({n: RUNS["har2/published/adam"].replace(name=n) for n in "ab"})
+    put(evidence.catalogue["a"], {"train_loss": [2.0, 1.0, 0.1]}, status="partial")
+    put(evidence.catalogue["b"], {"train_loss": [2.0, 1.5]})
+    found = comparisons.Loss("a", "b").measure(evidence)
+    assert (found.value, found.final) == (0.5, False)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_half_the_printed_size_is_enough_and_nothing_is_not(sign):
+    found = [rules.by_size(sign * 6.0, sign * rerun) for rerun in (3.0, 2.9, 0.0, -6.0)]
+    assert found == [Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS, Verdict.FAILS]
+
+
+def test_an_advantage_is_lost_below_half_of_it_and_slight_only_above_nothing():
+    gains = [(10, 4.9), (10, 5), (10, 10), (10, 0), (0, -1)]
+    holds, partly, fails = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS
+    assert [rules.Fades.fading(*g) for g in gains] == [holds, partly, fails, holds, fails]
+    assert [rules.Slight.fading(*g) for g in gains] == [holds, partly, fails, partly, fails]
 
 
 def test_what_came_back_with_one_seed_is_counted_as_such():

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwrnn_core import experiments, fairness
+from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
 from fwrnn_core.fairness import budget, cost, equal, networks
+from fwrnn_core.fairness.final import next_command
 from fwrnn_core.figures import panel
 from fwrnn_core.training import Record, RunConfig
 
@@ -43,6 +45,7 @@ def test_the_interval_of_a_mean():
     assert one == pytest.approx((2.0, 2 - 2.484138, 2 + 2.484138, 3), rel=1e-5)
     assert str(one) == "2.00 ± 2.48"
     assert str(fairness.estimate([2.0])) == "2.00", "one run has no interval"
+    assert fairness.estimate([math.nan, math.inf]).n == 0
 
 
 def test_only_seeds_that_both_have_are_paired():
@@ -52,6 +55,8 @@ def test_only_seeds_that_both_have_are_paired():
     assert math.isnan(fairness.paired({1: 5.0}, {1: 4.0}).p)
     assert fairness.paired({1: 5.0}, {2: 4.0}).n == 0
     assert fairness.from_zero([0.0, 0.0]).p == 1.0
+    known = fairness.from_zero([1.0, math.inf, 3.0, math.nan])
+    assert known == fairness.from_zero([1.0, 3.0]), "of runs that diverged nothing is known"
 
 
 def test_a_missing_p_value_is_neither_adjusted_nor_counted():
@@ -119,8 +124,11 @@ def test_the_search_is_shown_with_its_gaps():
     first, second, *_ = fair.search("har2", "sgd")
     put(first, {"validation_loss": [0.3, 0.2]})
     put(second, {"validation_loss": [0.3]}, status="diverged")
+    for config in fair.search("har2", "fw-k1"):
+        put(config, {"validation_loss": [0.3]}, status="diverged")
     evidence = Evidence()
     table = fairness.outcome_table(evidence, "har2")
+    assert row(table, "Frank-Wolfe, K = 1")[1:3] == ["12/12", "all diverged"]
     chosen = fair.selected("har2", "adam")
     shown = [f"{chosen.optimizer.lr:g}", str(chosen.batch_size), f"{chosen.lr_gamma:g}", "–"]
     assert row(table, "Adam")[1:7] == ["12/12", "05", *shown]
@@ -131,7 +139,11 @@ def test_the_search_is_shown_with_its_gaps():
     assert all(math.isnan(x) for x in losses[2:])
     _, ax = panel()
     fairness.draw_search(ax, evidence, "har2")
-    assert fairness.search_coverage(evidence, "har2").finished == 14
+    drawn = Counter(round(float(x), 2) for line in ax.lines for x in line.get_xdata())
+    # A dot for each loss, a ring around the best of two methods, crosses at the edge.
+    assert drawn == {0.8: 11, 0.1: 1 + 1, 0.2: 1 + 1, 0.88: 1 + 12}
+    assert [text.get_text() for text in ax.texts] == ["not run yet"] * (len(fair.METHODS) - 3)
+    assert fairness.search_coverage(evidence, "har2").finished == 14 + 12
 
 
 def test_the_final_table_compares_with_clipping_seed_by_seed():
@@ -170,6 +182,11 @@ def test_the_final_table_compares_with_clipping_seed_by_seed():
         "On HAR-2, Frank-Wolfe with K = 5 (+1.8 ± 0.6) is ahead of Adam + clipping. Corrected"
     )
     assert "(Holm, 5 seeds), a difference remains for Frank-Wolfe with K = 5." in short
+    both_stages("har2", "sgd", [0.99])
+    some = fairness.final_table(Evidence(), "har2")
+    assert "**" not in row(some, "SGD with momentum")[4], "one seed of five"
+    assert "**" in row(some, "Frank-Wolfe, K = 5")[4]
+    (paths.records() / f"{fair.final('har2', 'sgd')[0].name}.json").unlink()
     finish_search("har2", "fw-k1")
     finish("har2", "fw-k1", [0.91, 0.935, 0.925, 0.948, 0.942])  # p = 0.046, of three
     one_of_two = fairness.brief(Evidence(), "har2")
@@ -199,6 +216,7 @@ def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
         for number, method in enumerate(fair.METHODS):
             turned = noise[number % 5 :] + noise[: number % 5]
             both_stages(task, method, [0.9 + own for own in turned])
+    assert next_command(Evidence(), *fairness.TASKS) == "fwrnn train fair --jobs 2", "no search"
     said = fairness.answer(Evidence())
     assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
     assert "on one and the same of 5 networks." in said
@@ -517,6 +535,11 @@ def test_a_run_stopped_early_is_read_at_its_best_validation_epoch_so_far():
     read = budget.chosen_so_far(put(RunConfig("r", epochs=4), curves))
     assert math.isnan(read[0])
     assert read[1:] == pytest.approx([80, 80, 60])
+    tie = put(
+        RunConfig("t", epochs=2), {"test_accuracy": [0.8, 0.6], "validation_loss": [0.5, 0.5]}
+    )
+    assert budget.chosen_so_far(tie).tolist() == [80, 80]
+    assert tie.at_best_validation("test_accuracy") == 0.8, "the first of equals, as of a whole run"
 
 
 def test_within_equal_gradients_the_ranking_can_turn():
@@ -533,7 +556,9 @@ def test_within_equal_gradients_the_ranking_can_turn():
     assert budget.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
     assert budget.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
     table = fairness.budget_table(evidence, task)
-    ours = row(table, "Adam")
+    ours, head = row(table, "Adam"), table.splitlines()[0]
+    assert head.count(" | minus ") == 2
+    assert "within 100 (%)" in head.partition("within 400 (%)")[0]
     assert ours[1] == "100"
     assert ours[2].startswith("**90.03 ± ")
     assert ours[3].startswith("+19.93 ± ")
@@ -568,6 +593,8 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
         put(config, {"test_accuracy": [accuracy], "validation_loss": [0.5]})
         said = fairness.equal_reading(Evidence(), task)
         assert (f"Run with only some seeds: Adam ({count} of 3)" in said) == (count < 3)
+        highest = row(fairness.equal_table(Evidence(), task), "Adam")[3]
+        assert highest.startswith("**") == (count == 3), "of those with all their seeds"
     evidence = Evidence()
     assert set(equal.lengthened(evidence, task)) == {"adam"}
     change = equal.lengthened(evidence, task)["adam"]

@@ -136,8 +136,7 @@ def _read(source: str, module: str, is_package: bool, modules: dict[str, Path]) 
     def walk(node: ast.AST, inside: bool) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.If) and _is_type_checking(child.test):
-                for other in child.orelse:
-                    walk(other, inside)
+                walk(ast.Module(child.orelse, []), inside)
             elif isinstance(child, ast.Import | ast.ImportFrom):
                 found = {name for name in names_of(child) if name in modules and name != module}
                 (on_demand if inside else always).update(found)

@@ -179,8 +179,7 @@ def serving_constants(gains: Tensor, asked: Tensor) -> A5Constants:
     if bool(((b == 0) & (a < 0)).any()):
         at_most = -math.inf
     # The number of satisfied points is piecewise constant in c and changes only at the ratios.
-    candidates = sorted({float(r) for r in (a / b)[b != 0] if r > 0}) or [1.0]
-    candidates.append(candidates[0] / 2)
+    candidates = {float(r) for r in (a / b)[b != 0] if r > 0} or {1.0}
     shares = {c: float((_holds(a, b, c)).double().mean()) for c in candidates}
     share = max(shares.values())
     best = max(c for c, s in shares.items() if s == share) if share > 0 else math.nan

@@ -100,7 +100,7 @@ def lanczos(
             w = w - stack.T @ (stack @ w)
         off.append(float(w.norm()))
         scale = max(abs(a) for a in diagonal) + max(off)
-        if off[-1] <= 1e-12 * scale or scale == 0:
+        if off[-1] <= 1e-12 * scale:
             off[-1] = 0.0
             break
         basis.append(w / off[-1])

@@ -309,12 +309,13 @@ def test_bad_options(archive, name, options, words):
 
 
 def test_train_windows_come_first_in_their_own_order():
-    test = np.array([True, False, True, False])
-    x = np.arange(4 * 128 * 9, dtype=np.float32).reshape(4, 128, 9)
-    windows = har.Windows.divided(x, np.arange(1, 5), np.arange(4), test)
-    assert windows.count == 2
-    assert windows.subject.tolist() == [1, 3, 0, 2]
-    np.testing.assert_array_equal(windows.x, x[[1, 3, 0, 2]])
+    test = np.arange(100) % 3 == 0
+    x = np.arange(100 * 2 * 9, dtype=np.float32).reshape(100, 2, 9)
+    windows = har.Windows.divided(x, np.arange(1, 101), np.arange(100), test)
+    rows = [*(n for n in range(100) if n % 3), *range(0, 100, 3)]
+    assert windows.count == 66
+    assert windows.subject.tolist() == rows
+    np.testing.assert_array_equal(windows.x, x[rows])
 
 
 def test_has_arrays_is_false_until_both_files_are_there(cache):

@@ -125,6 +125,8 @@ def test_a_mirror_with_another_file_is_not_opened(digits, monkeypatch, serve):
     [
         b"",
         b"\0\0\x08",
+        b"\x01\0\x08\0\x07",
+        b"\0\x01\x08\0\x07",
         b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0",
         b"\0\0\x08\x01\0\0\0\x03\x01",
         b"\x1f\x8b\x08\0",

@@ -209,16 +209,20 @@ def test_frank_wolfe_with_one_inner_step_is_the_normalised_gradient():
 
 def test_a_trajectory_that_blows_up_ends_as_diverged():
     surface = make_surface(analytic()["bowl"])
-    outer = OuterSettings(budget=300, learning_rate=5.0)
+    outer = OuterSettings(budget=300, learning_rate=1.0)
     path = outer_loop(surface, (-1.5, 1.0), InnerSettings(0.1), outer, "gradient-descent")
     assert path.diverged
     assert np.isfinite(path.losses).all()
+    assert np.abs(path.points).max() <= 20 * 5, "the bowl is 5 wide, and steeper along y"
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"radius": 0.0}, "radius must be a positive number, not 0.0"),
+        ({"radius": math.inf}, "radius must be a positive number, not inf"),
+        ({"noise": math.inf}, "noise must be a number ≥ 0, not inf"),
+        ({"seed": 2**32}, "seed must be an integer in"),
         ({"inner_steps": 0}, "inner_steps must be an integer ≥ 1"),
         ({"norm": 0.5}, "norm must be a number ≥ 1"),
         ({"noise": -1.0}, "noise must be a number ≥ 0"),
@@ -235,8 +239,12 @@ def test_wrong_settings_are_named(wrong, message):
 def test_wrong_outer_settings_are_named():
     with pytest.raises(ConfigError, match="budget"):
         OuterSettings(budget=0)
-    with pytest.raises(ConfigError, match="learning_rate"):
-        OuterSettings(learning_rate=0)
+    for rate in (0, math.inf):
+        with pytest.raises(ConfigError, match="learning_rate"):
+            OuterSettings(learning_rate=rate)
+    for wrong in ({"schedule": "1/sqrt"}, {"outer": "adamm"}):
+        with pytest.raises(ConfigError, match="Did you mean"):
+            OuterSettings(**wrong)
     surface = make_surface(analytic()["bowl"])
     with pytest.raises(ConfigError, match="Did you mean 'adam'"):
         outer_loop(surface, (0, 0), InnerSettings(1), OuterSettings(), "adamm")

@@ -191,8 +191,11 @@ def test_the_reference_backend_differentiates_twice() -> None:
         ({"batch_norm": "none"}, "batch_norm"),
         ({"recurrent_init": "identity"}, "recurrent_init"),
         ({"dropout": 1.0}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
         ({"recurrent_bound": 0.0}, "recurrent_bound"),
+        ({"recurrent_bound": float("inf")}, "recurrent_bound"),
         ({"seq_len": 0}, "seq_len"),
+        ({"num_layers": 0}, "num_layers"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:

@@ -154,6 +154,8 @@ def test_a_net_in_float64_runs_in_float64() -> None:
         ({"head": "softmax"}, "head"),
         ({"initial_state": "ones"}, "initial state"),
         ({"num_layers": 0}, "num_layers must be an integer of at least 1"),
+        ({"num_layers": True}, "num_layers must be an integer"),
+        ({"num_layers": 1.0}, "num_layers must be an integer"),
         ({"batch_norm": "before"}, "batch_norm must be True or False, not 'before'"),
         ({"batch_norm": "no"}, "not 'no'"),
         ({"batch_norm": None}, "not None"),

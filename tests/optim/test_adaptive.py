@@ -220,3 +220,32 @@ def test_a_walk_against_its_first_gradient_shrinks_the_radius() -> None:
     assert float((w.detach() + 0.3).square()) > before
     assert opt.diagnostics()["radius"] == [0.5]
     assert math.isnan(opt.diagnostics()["signal"][0])
+
+
+def test_a_group_that_came_in_mid_loop_steers_from_its_first_whole_loop_on() -> None:
+    """With half of the vertices its walk is half as long, however equal they are."""
+    early, late = (nn.Parameter(torch.zeros(4)) for _ in range(2))
+    opt = FrankWolfe([early], lr=0.1, inner_steps=4, adaptive="agreement")
+    radii = []
+    for step in range(8):
+        if step == 2:
+            opt.add_param_group({"params": [late]})
+        early.grad, late.grad = torch.ones(4), torch.ones(4)
+        opt.step()
+        radii.append(opt.diagnostics()["radius"])
+    assert radii[3] == pytest.approx([0.2, 0.1])
+    assert radii[7] == pytest.approx([0.4, 0.2])
+
+
+def test_of_a_parameter_without_a_first_gradient_the_model_predicts_nothing() -> None:
+    a, b = (nn.Parameter(torch.zeros(1, dtype=torch.float64)) for _ in range(2))
+    opt = FrankWolfe([a, b], radius=0.1, inner_steps=2, adaptive="ratio", outer=None)
+    calls = iter(range(3))
+
+    def closure() -> Tensor:
+        a.grad, b.grad = torch.ones_like(a), torch.ones_like(b) if next(calls) else None
+        return (a + b).detach().sum()
+
+    opt.step(closure)
+    assert [w.item() for w in (a, b)] == pytest.approx([-0.1, -0.05])
+    assert opt.diagnostics()["signal"] == pytest.approx([1.5]), "of −0.1 that it predicts"

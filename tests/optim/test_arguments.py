@@ -351,6 +351,29 @@ def test_a_closure_without_backward_is_told() -> None:
     assert opt.updates == 0
 
 
+def test_a_closure_may_leave_some_parameters_without_a_gradient() -> None:
+    used, unused = weight(), weight()
+    opt = FrankWolfe([used, unused])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opt.step(lambda: used.square().sum().backward())
+    assert opt.updates == 1
+    assert unused.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_parameter_of_another_shape_than_before_is_named(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FWRNN_BACKEND", backend)
+    w = weight(2)
+    opt = FrankWolfe([w], inner_steps=2)
+    walk(opt, 2)
+    w.data, w.grad = torch.ones(3), torch.ones(3)
+    assert "of shape (3,) had shape (2,)" in refused(opt.step)
+    assert opt.inner_step == 0
+
+
 def test_an_optimizer_prints_what_it_does_and_not_what_its_loop_keeps() -> None:
     opt = FrankWolfe([weight()], lr=0.5, outer=SGD, momentum=0.9, solver="projected-gradient")
     walk(opt, 2)

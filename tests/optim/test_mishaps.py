@@ -412,3 +412,16 @@ def test_a_bad_gradient_in_a_list_that_was_edited_is_told_by_place() -> None:
     extra.grad = torch.full((4,), float("nan"))
     with pytest.raises(NonFiniteGradient, match=r"number 2 of group 0, of shape \(4,\)"):
         opt.step()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_a_first_gradient_after_k_was_lowered_has_a_place_to_go_back_to(dtype: torch.dtype) -> None:
+    early, late = (nn.Parameter(torch.zeros(2, dtype=dtype)) for _ in range(2))
+    opt = FrankWolfe([early, late], radius=1.0, inner_steps=4, outer=None)
+    for gradient in (None, torch.tensor([3.0, 4.0], dtype=dtype)):
+        early.grad, late.grad = torch.ones(2, dtype=dtype), gradient
+        opt.step()
+        opt.param_groups[0]["inner_steps"] = 1
+    assert opt.updates == 1
+    assert early.tolist() == pytest.approx([-(0.5**0.5)] * 2)
+    assert late.tolist() == pytest.approx([-0.3, -0.4]), "one vertex of two"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -147,10 +148,21 @@ def test_a_flat_parameter_of_fsdp_is_refused() -> None:
         (lambda: lmo(torch.ones(2), "1"), "radius = '1'"),
         (lambda: lmo(torch.ones(2), None), "radius = None"),
         (lambda: ProjectedGradient("0.1"), "step_length = '0.1'"),
+        (lambda: ProjectedGradient(0.0), "step_length = 0.0"),
+        (lambda: ProjectedGradient(math.inf), "step_length = inf"),
         (lambda: TrustRegion(None), "tolerance = None"),
+        (lambda: TrustRegion(1.0), "tolerance = 1.0"),
+        (lambda: AdaptiveRadius("rato"), "Did you mean 'ratio'"),
         (lambda: AdaptiveRadius(low=None), "low = None"),
-        (lambda: AdaptiveRadius(bounds=0.5), "bounds = 0.5"),
-        (lambda: AdaptiveRadius(bounds=(0.5,)), "bounds = (0.5,)"),
+        (lambda: AdaptiveRadius(low=0.75), "low = 0.75 must be below high = 0.75"),
+        *(
+            (partial(AdaptiveRadius, **factors), "must be 0 < shrink < 1 < grow")
+            for factors in ({"shrink": 0}, {"shrink": 1}, {"grow": 1}, {"grow": math.inf})
+        ),
+        *(
+            (partial(AdaptiveRadius, bounds=bounds), f"bounds = {bounds!r}")
+            for bounds in (0.5, (0.5,), (0.0, 2.0), (2.0, 3.0), (0.5, 0.9), (0.5, math.inf))
+        ),
         (lambda: FrankWolfe([nn.Parameter(torch.zeros(2))]).load_state_dict(None), "state_dict"),
         (
             lambda: FrankWolfe([nn.Parameter(torch.zeros(2).char(), requires_grad=False)]),
@@ -209,3 +221,17 @@ def test_workers_must_freeze_the_same_weights(monkeypatch: pytest.MonkeyPatch) -
     started(monkeypatch, free, nn.Parameter(torch.zeros(2)))
     with pytest.raises(ConfigError, match="worker 1 built its optimizer differently"):
         started(monkeypatch, free, frozen)
+
+
+def test_groups_are_taken_out_of_both_optimizers() -> None:
+    weights = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
+    opt = FrankWolfe([{"params": [w]} for w in weights], inner_steps=1)
+    del opt.param_groups[0]
+    weights[1].grad = torch.ones(2)
+    with pytest.raises(ConfigError, match="1 parameter groups and its outer optimizer 2"):
+        opt.step()
+    assert opt.outer is not None
+    del opt.outer.param_groups[0]
+    opt.step()
+    assert weights[1].tolist() == pytest.approx([-1e-3, -1e-3])
+    assert weights[0].tolist() == [0.0, 0.0]

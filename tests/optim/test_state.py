@@ -412,3 +412,18 @@ def test_after_the_state_was_cleared_the_walk_is_kept_in_the_new_one(dtype: torc
     assert w.tolist() == [-2.0, 0.0]
     with opt.anchored():
         assert w.tolist() == [-1.0, 0.0]
+
+
+def test_options_that_an_older_outer_optimizer_lacked_keep_their_defaults() -> None:
+    model, opt = make(inner_steps=2)
+    train(model, opt, 0, 3)
+    saved = copy.deepcopy(opt.state_dict())
+    for group in (*saved["param_groups"], *saved["outer"]["param_groups"]):
+        del group["amsgrad"]
+    twin_model, twin = make(inner_steps=2)
+    twin_model.load_state_dict(model.state_dict())
+    twin.load_state_dict(saved)
+    for of, to in ((model, opt), (twin_model, twin)):
+        train(of, to, 3, 8)
+    assert twin.param_groups[0]["amsgrad"] is False
+    assert same(weights(model), weights(twin_model))

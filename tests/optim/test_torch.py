@@ -785,3 +785,68 @@ def test_one_ball_around_all_has_one_k_and_one_radius_also_when_they_are_changed
     walk(opt, [{a: [1.0], b: [1.0]}])  # a ball does not change while one walks in it
     with pytest.raises(ConfigError, match="one ball around all parameters"):
         walk(opt, [{a: [1.0], b: [1.0]}])
+
+
+class Scaled(torch.optim.Optimizer):
+    """An optimizer with an option of several numbers."""
+
+    def __init__(self, params: Any, lr: float, scale: Tensor) -> None:
+        super().__init__(params, {"lr": lr, "scale": scale})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * group["scale"] * p.grad
+
+
+def test_an_option_of_several_numbers_is_handed_on() -> None:
+    w = nn.Parameter(torch.zeros(2))
+    opt = FrankWolfe([w], lr=1.0, inner_steps=1, outer=Scaled, scale=torch.tensor([1.0, 0.0]))
+    for scale in (opt.param_groups[0]["scale"], torch.tensor([0.0, 1.0])):
+        opt.param_groups[0]["scale"] = scale
+        w.grad = torch.tensor([3.0, 4.0])
+        opt.step()
+    assert w.tolist() == pytest.approx([-0.6, -0.8])
+
+
+def test_of_groups_of_unequal_k_the_largest_inner_step_is_told() -> None:
+    weights = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
+    groups = [{"params": [w], "inner_steps": k} for w, k in zip(weights, (2, 3), strict=True)]
+    opt, seen = FrankWolfe(groups), []
+    for _ in range(6):
+        for w in weights:
+            w.grad = torch.ones(2)
+        opt.step()
+        seen.append(opt.inner_step)
+    assert seen == [1, 2, 1, 1, 2, 0]
+
+
+def test_a_dropped_minibatch_ends_the_loop_of_a_closure() -> None:
+    w = nn.Parameter(torch.ones(2))
+    opt, calls = FrankWolfe([w], inner_steps=4, nonfinite="skip"), []
+
+    def closure() -> Tensor:
+        calls.append(1)
+        w.grad = torch.full((2,), math.nan)
+        return w.detach().sum()
+
+    opt.step(closure)
+    assert (len(calls), opt.skipped, opt.updates) == (1, 1, 0), "it would come back each time"
+    assert w.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # C kernels; torch
+def test_a_group_that_joins_in_mid_loop_walks_in_a_ball_of_its_own(dtype: torch.dtype) -> None:
+    early, late = (nn.Parameter(torch.zeros(2, dtype=dtype)) for _ in range(2))
+    opt, seen = FrankWolfe([early], radius=0.1, inner_steps=4, outer=None), []
+    for step in range(4):
+        if step == 2:
+            opt.add_param_group({"params": [late], "radius": 0.5})
+        early.grad, late.grad = (torch.tensor([3.0, -4.0], dtype=dtype) for _ in range(2))
+        opt.step()
+        seen.append(late.tolist())
+    # One vertex of three so far, and two of four in the end.
+    assert seen[2] == pytest.approx([-0.1, 0.4 / 3])
+    assert seen[3] == pytest.approx([-0.15, 0.2])
+    assert early.tolist() == pytest.approx([-0.06, 0.08])

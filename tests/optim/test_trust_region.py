@@ -143,6 +143,27 @@ def test_models_without_second_derivative(hessian: str) -> None:
             opt.step(closure)
 
 
+class Silent(torch.autograd.Function):
+    """A square whose derivative does not tell autograd that it depends on its input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.x = x.detach().clone()
+        return x.square()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return 2 * ctx.x * grad
+
+
+def test_a_curvature_that_a_layer_hides_is_seen_all_the_same() -> None:
+    w = nn.Parameter(torch.tensor([3.0, 1.0], dtype=torch.float64))
+    opt = FrankWolfe([w], radius=10.0, inner_steps=4, scope="global", outer=None,
+                     solver="trust-region")  # fmt: skip
+    opt.step(lambda: (Silent.apply(w) + w.square()).sum())
+    assert w.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
 def test_what_a_trust_region_cannot_do_is_said() -> None:
     w = nn.Parameter(torch.ones(2))
     for options in ({}, {"scope": "global", "norm": 3}):
@@ -169,6 +190,8 @@ def test_what_a_trust_region_cannot_do_is_said() -> None:
         with pytest.raises(ConfigError):
             TrustRegion(**bad)
     assert opt.diagnostics()["inner_step"] == 0
+    with pytest.raises(ConfigError, match="without calling backward"):
+        run(TrustRegion(hessian="double-backward"), backward=True)
 
 
 @pytest.mark.parametrize("backward", [True, False])
@@ -254,3 +277,38 @@ def test_parameters_that_the_loss_does_not_depend_on_rest(backward: bool) -> Non
     assert b.tolist() == [1.0, 1.0]
     assert b.grad is None
     assert a[0] > 1
+
+
+def test_a_closure_that_fails_after_the_step_leaves_the_weights_as_they_were() -> None:
+    w, calls = nn.Parameter(torch.tensor([3.0, 4.0])), []
+    opt = FrankWolfe([w], radius=1.0, inner_steps=4, scope="global", solver="trust-region",
+                     adaptive="ratio")  # fmt: skip
+
+    def closure() -> Tensor:
+        calls.append(1)
+        if len(calls) == 2:  # where the loss at ω_t + Δ_K is asked for
+            raise ZeroDivisionError
+        return w.square().sum()
+
+    with pytest.raises(ZeroDivisionError):
+        opt.step(closure)
+    assert w.tolist() == [3.0, 4.0]
+    assert opt.inner_step == 0
+
+
+def test_memory_that_runs_out_is_no_lack_of_a_second_derivative() -> None:
+    w, calls = nn.Parameter(torch.tensor([3.0, 4.0])), []
+    opt = FrankWolfe([w], scope="global", solver="trust-region")
+
+    def exhausted(_: Tensor) -> None:
+        raise torch.OutOfMemoryError
+
+    def closure() -> Tensor:
+        calls.append(1)
+        h = 1.0 * w
+        h.register_hook(exhausted)
+        return h.square().sum()
+
+    with pytest.raises(torch.OutOfMemoryError):
+        opt.step(closure)
+    assert len(calls) == 1, "differences would need as much, again and again"

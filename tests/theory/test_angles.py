@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from fwrnn_core.theory.angles import (
     angle_of_separate_balls,
     angles_by_tensor,
     released_statistic,
+    serving_constants,
 )
 from fwrnn_core.theory.examples import quadratic, random_symmetric
 from fwrnn_core.theory.inner_loop import inner_loop
@@ -51,6 +54,14 @@ def test_the_angle_of_zero_is_unknown() -> None:
     assert angle_degrees(torch.zeros(2), torch.ones(2)).isnan()
 
 
+def test_angles_are_taken_over_the_last_axis() -> None:
+    u, v = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    each = torch.stack(
+        [angle_degrees(a, b) for a, b in zip(u.view(12, 5), v.view(12, 5), strict=True)]
+    )
+    torch.testing.assert_close(angle_degrees(u, v), each.view(3, 4))
+
+
 def test_each_tensor_has_its_own_angle() -> None:
     layout = Layout(("W", "b"), ((1, 2), (2,)))
     found = angles_by_tensor(layout, torch.tensor([3.0, 0, 0, 1]), torch.tensor([1.0, 0, 0, -1]))
@@ -82,7 +93,8 @@ def test_released_statistic_is_a_cosine_only_for_unit_gradients() -> None:
     d = torch.tensor([0.6, 0.8])
     assert released_statistic(d, d)[1] == pytest.approx(0, abs=0.05)
     assert released_statistic(1e-3 * d, d)[1] == pytest.approx(90, abs=0.1)
-    assert math.isnan(released_statistic(5 * d, d)[1])
+    for factor in (5, -5):
+        assert math.isnan(released_statistic(factor * d, d)[1])
 
 
 @settings(derandomize=True, max_examples=40, deadline=None)
@@ -114,9 +126,9 @@ def test_constants_of_a_run_that_walks_away_do_not_exist() -> None:
 
 
 def test_a_constant_may_serve_only_part_of_a_run() -> None:
-    w = torch.tensor([[1.0], [1.0], [1.0]])
-    steps = torch.tensor([[-0.5], [-0.1], [0.2]])
-    found = a5_constants(steps, w, w, torch.zeros(1))
+    w, goal = torch.tensor([[1.0, 0.0]]).expand(3, 2), torch.tensor([3.0, 1.0])
+    steps = torch.tensor([[-0.5, 4.0], [-0.1, 4.0], [0.2, 4.0]])  # to the side is neither way
+    found = a5_constants(steps, w, goal + w, goal)
     assert found.at_most == pytest.approx(-0.2)
     assert not found.holds
     assert found.share == pytest.approx(2 / 3)
@@ -134,3 +146,23 @@ def test_an_uphill_gradient_asks_for_a_large_constant() -> None:
     assert found.holds
     with pytest.raises(ConfigError, match="shape"):
         a5_constants(w, gradients[:1], w, torch.zeros(1))
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=6))
+def test_the_constants_that_serve_are_those_that_a_search_finds(
+    path: list[tuple[int, int]],
+) -> None:
+    # c·b ≤ a changes at the positive ratios alone: try those, and one c between any two.
+    edges = sorted({Fraction(a, b) for a, b in path if a * b > 0})
+    ends = [Fraction(0), *edges, 2 * edges[-1] if edges else Fraction(2)]
+    tried = [*edges, *((low + high) / 2 for low, high in pairwise(ends))]
+    served = {float(c): sum(c * b <= a for a, b in path) for c in tried}
+    gains, asked = torch.tensor(path).double().T
+    found = serving_constants(gains, asked)
+    most = max(served.values())
+    assert found.share == most / len(path)
+    assert found.holds == (most == len(path))
+    assert served[found.best] == most if most else math.isnan(found.best)
+    for c, count in served.items():
+        assert (found.at_least <= c <= found.at_most) == (count == len(path))

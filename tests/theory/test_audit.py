@@ -21,9 +21,9 @@ HESSIAN = torch.diag(torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64))
 FULL = {"pairs": 6, "lanczos_steps": 3, "curvature_samples": 8, "ascent_steps": 30}
 
 
-def descent(objective, steps: int = 6, rate: float = 0.05) -> list[Snapshot]:
+def descent(objective, steps: int = 6, rate: float = 0.05, goal=0.0) -> list[Snapshot]:
     """Gradient descent, seen as a method whose displacement is its step."""
-    point, path = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64), []
+    point, path = goal + torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64), []
     for t in range(steps):
         gradient = objective.grad(point)
         step = -rate * gradient
@@ -32,23 +32,29 @@ def descent(objective, steps: int = 6, rate: float = 0.05) -> list[Snapshot]:
     return path
 
 
-def test_every_number_of_a_quadratic_is_known() -> None:
-    objective = quadratic(HESSIAN)
-    path = descent(objective)
-    found = audit(objective, path, torch.zeros(3), radii=[0.2], **FULL)
-    assert found["final"] == {"loss": 0.0, "gradient_norm": 0.0}
+@pytest.mark.parametrize("goal", [[0.0, 0.0, 0.0], [2.0, -3.0, 1.0]])
+def test_every_number_of_a_quadratic_is_known(goal: list[float]) -> None:
+    end = torch.tensor(goal, dtype=torch.float64)
+    objective = quadratic(HESSIAN, -HESSIAN @ end)
+    least = objective.value(end)
+    path = descent(objective, goal=end)
+    found = audit(objective, path, end, radii=[0.2], **FULL)
+    assert found["final"] == {"loss": least, "gradient_norm": 0.0}
     for row, snapshot in zip(found["points"], path, strict=True):
         assert set(row) == set(COLUMNS)
         assert row["loss"] == pytest.approx(objective.value(snapshot.point), rel=1e-5)
-        assert row["residual"] == pytest.approx(row["loss"], rel=1e-5)
+        assert row["residual"] == pytest.approx(row["loss"] - least, rel=1e-3)
         assert row["relative_residual"] == pytest.approx(1.0)
-        assert row["distance"] == pytest.approx(float(snapshot.point.norm()), rel=1e-5)
+        assert row["distance"] == pytest.approx(float((snapshot.point - end).norm()), rel=1e-5)
         assert row["smallest_eigenvalue"] == pytest.approx(1.0)
         assert row["largest_eigenvalue"] == pytest.approx(9.0)
         assert row["convex_share"] == 1.0
         for angle in ("angle_full", "angle_batch", "angle_noise", "angle_step"):
             assert row[angle] == pytest.approx(0.0, abs=1e-9)
         assert row["angle_goal"] == pytest.approx(row["gradient_goal"])
+        way, step = end - snapshot.point, snapshot.step
+        cosine = float(way @ step / (way.norm() * step.norm()))
+        assert row["angle_goal"] == pytest.approx(math.degrees(math.acos(cosine)), rel=1e-5)
         assert row["ratio"] == pytest.approx(0.05, rel=1e-5)
         assert row["inexactness"] == pytest.approx(0.0, abs=1e-9)
         assert row["curvature"]["0.1"] == pytest.approx(4 * 0.01 * 9, rel=1e-4)

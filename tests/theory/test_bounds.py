@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fwrnn_core.errors import ConfigError
@@ -138,8 +138,12 @@ def test_inexactness_is_zero_for_the_exact_gradient_and_known_for_a_turned_one()
     assert inexactness(g, 7 * g, **keywords) == pytest.approx(0, abs=1e-6)
     # Reversed: ⟨s̃, ∇F⟩ = +δ‖∇F‖, so the loss is 2δ‖∇F‖ = 2 and ε = 2·2/(0.5·2).
     assert inexactness(g, -g, **keywords) == pytest.approx(4.0)
-    with pytest.raises(ConfigError, match="curvature"):
-        inexactness(g, g, radius=0.2, curvature=0.0, gamma=0.5)
+    for wrong in ({"curvature": 0.0}, {"curvature": math.nan}, {"gamma": 0.0}, {"gamma": 1.5}):
+        with pytest.raises(ConfigError, match="curvature > 0 and 0 < gamma <= 1"):
+            inexactness(g, g, **{**keywords, **wrong})
+    # In another ball: the vertex (−δ, 0) of p = 1 in place of (0, −δ) loses δ(4 − 3).
+    turned = torch.tensor([1.0, 0.0])
+    assert inexactness(g, turned, **keywords, norm=1) == pytest.approx(2 * 0.2 / (0.5 * 2.0))
 
 
 @settings(derandomize=True, max_examples=30, deadline=None)
@@ -173,8 +177,7 @@ def test_theorem_2_holds_where_its_assumptions_do(seed: int, inner_steps: int) -
     constants = a5_constants(
         torch.stack(displacements), torch.stack(gradients), path, torch.zeros(3)
     )
-    if not constants.holds:  # A5 can fail even here: the displacement overshoots ω*
-        return
+    assume(constants.holds)  # A5 can fail even here: the displacement overshoots ω*
     both = measured_convergence(
         path,
         torch.tensor(values, dtype=torch.float64),
@@ -208,8 +211,7 @@ def test_theorem_2_with_a_constant_for_each_step(seed: int, inner_steps: int) ->
         displacements.append(delta)
         constants.append(-float(delta @ point) / slope)
         point = point + delta
-    if not points:
-        return
+    assume(points)
     c = torch.tensor(constants, dtype=torch.float64)
     path = torch.stack(points), torch.tensor(values, dtype=torch.float64)
     goal = torch.zeros(3, dtype=torch.float64), 0.0
@@ -272,8 +274,9 @@ def test_theorem_2_right_side_by_hand() -> None:
         convergence_bound(1.0, torch.ones(3), torch.ones(3), each)
     with pytest.raises(ConfigError, match="c > 0"):
         convergence_bound(1.0, torch.ones(1), torch.ones(1), 0.0)
-    with pytest.raises(ConfigError, match="positive step"):
-        convergence_bound(1.0, torch.zeros(1), torch.ones(1), 1.0)
+    for steps in (torch.zeros(1), torch.ones(2), torch.ones(1, 1)):
+        with pytest.raises(ConfigError, match="positive step"):
+            convergence_bound(1.0, steps, torch.ones(1), 1.0)
 
 
 @settings(derandomize=True, max_examples=20, deadline=None)
@@ -302,14 +305,18 @@ def test_normalised_descent_of_an_exponential_needs_the_relaxed_smoothness() -> 
         assert min(norms) <= normalised_descent_bound(start, radius, (1.0, 1.0), updates)
     with pytest.raises(ConfigError, match="too large"):
         normalised_descent_bound(start, 1.5, (1.0, 1.0), 10)
+    for bad, updates in ((0.0, 10), (0.3, 0)):
+        with pytest.raises(ConfigError, match="updates >= 1 and radius > 0"):
+            normalised_descent_bound(start, bad, (1.0, 1.0), updates)
 
 
 @pytest.mark.parametrize("bound", [frank_wolfe_bound, averaging_bound])
 def test_bounds_before_the_first_step_are_refused(bound) -> None:
     with pytest.raises(ConfigError, match="k must be"):
         bound(1.0, 0)
-    with pytest.raises(ConfigError, match="curvature"):
-        bound(-1.0, 1)
+    for wrong in ((-1.0, 1), (1.0, 1, -0.1), (math.nan, 1), (1.0, 1, math.nan)):
+        with pytest.raises(ConfigError, match="curvature"):
+            bound(*wrong)
     assert bound(1.0, 3, inexactness=1.0) == pytest.approx(2 * bound(1.0, 3))
 
 
@@ -319,3 +326,13 @@ def test_theorem_2_left_side_is_the_best_value_so_far() -> None:
         points, points[:, 0] ** 2, torch.ones(4, 1), torch.zeros(1), 0.25, constant=1.0
     )
     assert both.left.tolist() == [3.75, 0.75, 0.75, 0.0]
+
+
+def test_theorem_2_along_a_path_is_that_of_its_numbers() -> None:
+    points, steps = torch.tensor([[4.0, 1.0], [1.0, 0.0]]), torch.tensor([0.5, 2.0])
+    displacements, goal = torch.tensor([[-3.0, 4.0], [0.0, 1.0]]), torch.tensor([1.0, 5.0])
+    path = points, torch.ones(2), displacements, goal, 0.0
+    for constant in (0.5, torch.tensor([0.5, 0.25])):
+        both = measured_convergence(*path, constant, steps)
+        right = convergence_bound(5.0, steps, torch.tensor([5.0, 1.0]), constant)
+        torch.testing.assert_close(both.right, right)

@@ -18,7 +18,7 @@ from fwrnn_core.theory.convexity import (
 )
 from fwrnn_core.theory.examples import quadratic, random_symmetric
 from fwrnn_core.theory.lipschitz import relaxed_smoothness
-from fwrnn_core.theory.objective import model_objective
+from fwrnn_core.theory.objective import Objective, model_objective
 
 
 @settings(derandomize=True, max_examples=25, deadline=None)
@@ -67,6 +67,9 @@ def test_lanczos_stops_when_the_space_is_exhausted() -> None:
     assert calls == 1
     assert found.values.tolist() == pytest.approx([3.0])
     assert lanczos(lambda v: 0 * v, 4, 4).largest == 0
+    for dim, steps in ((0, 3), (3, 0)):
+        with pytest.raises(ConfigError, match="dim >= 1 and steps >= 1"):
+            lanczos(identity, dim, steps)
 
 
 def test_network_spectrum_is_that_of_the_dense_hessian() -> None:
@@ -103,6 +106,20 @@ def test_report_tells_convex_from_indefinite() -> None:
     assert abs(float(saddle.steepest[3])) < 1e-6
 
 
+@pytest.mark.parametrize("p", [1, 2, np.inf])
+def test_pairs_are_drawn_from_the_ball_around_the_center(p: float) -> None:
+    # Flat in the ball, on whose surface the size is ½, and steep outside.
+    size = {1: lambda d: d.abs().sum(), 2: lambda d: 2 * d @ d, np.inf: lambda d: d.abs().max()}[p]
+    center = torch.tensor([3.0, -4.0, 5.0, 1.0], dtype=torch.float64)
+    wall = Objective(
+        lambda w: 1e6 * (size(w - center) - 0.5).clamp(min=0) ** 2,
+        torch.zeros(4, dtype=torch.float64),
+    )
+    found = convexity_on_ball(wall, center, radius=0.5, norm=p)
+    assert (found.worst_pair, found.lipschitz) == (0, 0)
+    assert convexity_on_ball(wall, center, radius=1.0, norm=p).lipschitz > 1e5
+
+
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=12))
 def test_relaxed_smoothness_lies_above_all_points_and_is_tight(
@@ -137,5 +154,7 @@ def test_relaxed_smoothness_recovers_an_exact_line() -> None:
     x = torch.tensor([1.0, 2.0, 3.0])
     line = relaxed_smoothness(x, 0.5 + 2 * x)
     assert (line.constant, line.slope) == pytest.approx((0.5, 2.0))
+    twice = relaxed_smoothness(x.repeat(2), torch.cat([0.5 + 2 * x, x]))
+    assert (twice.constant, twice.slope) == pytest.approx((0.5, 2.0)), "the higher of two counts"
     with pytest.raises(ConfigError, match="at least one"):
         relaxed_smoothness(torch.tensor([]), torch.tensor([]))

@@ -185,6 +185,9 @@ def test_bad_requests_are_refused() -> None:
         quadratic_curvature(torch.eye(2), 1.0, 3)
     with pytest.raises(ConfigError, match="samples"):
         curvature_on_ball(quadratic(torch.eye(2)), radius=1.0, samples=0)
+    for samples, confidence in ((0, 0.95), (9, 0.0), (9, 1.0)):
+        with pytest.raises(ConfigError, match="samples >= 1 and 0 < confidence < 1"):
+            exceedance(samples, confidence)
     with pytest.raises(ConfigError, match="radius"):
         curvature_on_ball(quadratic(torch.eye(2)), radius=-1.0)
 

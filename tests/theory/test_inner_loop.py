@@ -80,6 +80,16 @@ def test_minimum_inside_the_ball_is_the_free_one() -> None:
     assert gap <= 1e-8
 
 
+def test_the_minimum_is_that_around_the_anchor_up_to_the_tolerance() -> None:
+    objective = quadratic(torch.eye(2))
+    anchor = torch.tensor([3.0, 4.0])
+    delta, value, _ = ball_minimum(objective, anchor, radius=1.0)
+    assert delta.tolist() == pytest.approx([-0.6, -0.8], abs=1e-4)
+    assert value == pytest.approx(8.0)
+    delta, value, gap = ball_minimum(objective, anchor, radius=1.0, tolerance=5.0)
+    assert (delta.tolist(), value, gap) == ([0.0, 0.0], 12.5, 5.0)
+
+
 def test_bad_requests_are_refused() -> None:
     objective = quadratic(torch.eye(2))
     with pytest.raises(ConfigError, match="inner_steps"):

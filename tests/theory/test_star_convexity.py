@@ -22,11 +22,12 @@ def test_residual_of_a_quadratic_is_its_height() -> None:
     objective = quadratic(h)
     values = torch.tensor([objective.value(p) for p in w], dtype=torch.float64)
     gradients = torch.stack([objective.grad(p) for p in w])
-    residual = star_convexity_residual(w, values, gradients, torch.zeros(4), 0.0)
-    torch.testing.assert_close(residual, values)
-    torch.testing.assert_close(
-        relative_residual(residual, values, 0.0), torch.ones(5, dtype=torch.float64)
-    )
+    goal = torch.tensor([3.0, -1.0, 0.5, 2.0], dtype=torch.float64)
+    for at, least in ((torch.zeros(4), 0.0), (goal, 7.0)):  # the same, moved and raised
+        residual = star_convexity_residual(w + at, values + least, gradients, at, least)
+        torch.testing.assert_close(residual, values)
+        relative = relative_residual(residual, values + least, least)
+        torch.testing.assert_close(relative, torch.ones(5, dtype=torch.float64))
 
 
 @settings(derandomize=True, max_examples=40, deadline=None)

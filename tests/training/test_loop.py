@@ -169,6 +169,14 @@ def test_thinning_expects_updates_and_not_minibatches():
     assert record.body["losses"]["update"] == [1]
 
 
+def test_thinning_expects_an_update_for_every_chunk():
+    # Three chunks of 1500 minibatches are 4500 updates: every eighth is kept.
+    record = train(
+        small(epochs=300, inner_steps=1, tbptt=5), store=False, progress=False, stop_after=2
+    )
+    assert record.body["losses"]["update"] == [8, 16, 24]
+
+
 def test_a_training_subset_is_drawn_with_the_run_s_seed_and_keeps_the_data_s_order():
     whole = Run(small(), "cpu").data.y_train.tolist()
     limited = dataclasses.replace(ADDING, train_limit=40)

@@ -77,6 +77,9 @@ def test_a_missing_record_names_the_nearest(stored, tmp_path):
     with pytest.raises(RecordError, match="test/run"):
         records.load("test/rum", tmp_path)
     assert [r.name for r in records.load("test/*", tmp_path)] == ["test/run"]
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/times.json").write_text("{}")
+    assert records.names("*", tmp_path) == ["test/run"], "timings are no records of runs"
 
 
 def test_a_record_counts_under_its_own_name_alone(stored, tmp_path, monkeypatch):

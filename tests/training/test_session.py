@@ -227,6 +227,27 @@ def test_settings_that_do_not_fit_the_data_are_refused_before_training(changes, 
     assert not records.path_of("test/run").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"stop_after": 0}, "stop_after = 0"),
+        ({"threads": 0}, "threads = 0"),
+        ({"probes": [object()]}, "probes from config.probes"),
+    ],
+)
+def test_what_a_call_cannot_ask_for_is_refused_before_training(options, words):
+    with pytest.raises(ConfigError, match=words):
+        train(small(), progress=False, **options)
+    assert not records.path_of("test/run").exists()
+
+
+def test_a_name_that_other_settings_have_taken_is_refused():
+    first = train(small(epochs=1), progress=False)
+    other = small(epochs=1, seed=5)
+    with pytest.raises(RecordError, match=f"holds run {first.config.id}, not {other.id}"):
+        train(other, progress=False)
+
+
 def test_batch_normalisation_over_time_takes_one_sequence_of_several_steps():
     model = ModelConfig("indrnn", 8, num_layers=1)
     for changes in ({"tbptt": 5}, {"tbptt": None}):
@@ -295,6 +316,21 @@ def test_where_no_state_is_intact_each_is_named_with_a_way_out():
     assert f"{state}: truncated or edited" in said
     assert f"{kept}: truncated or edited" in said
     assert "Restore it from git, or delete it: the run then goes on from its other" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"schema": 1, "id": "x"}\nrest', {"schema": 1, "id": "x"}),
+        (b'{"schema": 9, "id": "x"}\nrest', None),
+        (b"[1]\nrest", None),
+        (b"\x80\n", None),
+    ],
+)
+def test_only_a_header_of_this_version_is_told(tmp_path, line, told):
+    assert checkpoint.header(tmp_path / "none.ckpt") is None
+    (tmp_path / "x.ckpt").write_bytes(line)
+    assert checkpoint.header(tmp_path / "x.ckpt") == told
 
 
 def test_a_checkpoint_of_another_run_is_refused():

@@ -113,6 +113,19 @@ def test_a_scheduler_moves_radius_and_adam_together():
     torch.optim.lr_scheduler.StepLR(opt, 1, 0.5)
     opt.param_groups[0]["lr"] = 0.05
     assert opt.outer.param_groups[0]["lr"] == 0.05
+    opt.load_state_dict(opt.state_dict())  # of a resumed run too
+    opt.param_groups[0]["lr"] = 0.025
+    assert opt.outer.param_groups[0]["lr"] == 0.025
+
+
+def test_a_parameter_may_get_its_first_gradient_late():
+    early, late = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    opt = ReleasedTbptt([early, late], lr=0.1, inner_steps=2)
+    for gradient in (None, torch.tensor([3.0, -4.0])):
+        early.grad, late.grad = torch.ones(2), gradient
+        opt.step()
+    # Adam's first step is of the length of its rate, whatever the gradient.
+    torch.testing.assert_close(late.data, torch.tensor([0.9, 1.1]))
 
 
 def test_a_zero_gradient_is_no_nan():

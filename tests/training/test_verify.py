@@ -55,6 +55,8 @@ def test_another_backend_is_compared_within_tolerance(record):
     assert "within tolerance (other backend)" in close.summary()
     assert not far.agrees
     assert "train_loss" in far.summary()
+    counted = verify(changed(other, ["curves", "updates", 0], 2), progress=False)
+    assert not counted.agrees, "counts know no rounding"
 
 
 def test_the_help_and_the_book_name_the_tolerances(capsys):
@@ -87,6 +89,8 @@ def test_a_run_that_now_diverges_does_not_agree(record):
     report = verify(changed(record, ["config"], body), epochs=3, progress=False)
     assert not report.agrees
     assert "diverged in epoch 1" in report.summary()
+    elsewhere = changed(changed(record, ["config"], body), ["environment", "code"], "older")
+    assert not verify(elsewhere, epochs=3, progress=False).agrees
 
 
 def test_more_epochs_than_recorded_are_refused(record):
