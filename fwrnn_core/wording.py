@@ -38,6 +38,24 @@ def label(name: str) -> str:
     return LABELS.get(method, method)
 
 
+def in_words(method: str) -> str:
+    """A method's name inside a sentence, where a comma would part it.
+
+    >>> in_words("fw-k5"), in_words("adam-tbptt")
+    ('Frank-Wolfe with K = 5', 'Adam with TBPTT')
+    """
+    return label(method).replace(", ", " with ", 1)
+
+
+def be(count: int) -> str:
+    """The verb of one thing, or of any other number.
+
+    >>> be(1), be(2)
+    ('is', 'are')
+    """
+    return "is" if count == 1 else "are"
+
+
 def power_of_ten(exponent: int) -> str:
     """Ten with a raised exponent.
 

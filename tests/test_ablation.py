@@ -312,7 +312,7 @@ def test_within_the_noise_the_default_stays():
     assert made.taken == "0.001"
     assert made.tempting is None
     assert made.row()[1] == "`None` (the default)"
-    assert made.against_taken()["0.1"][0] == 0
+    assert made.against(made.taken)["0.1"][0] == 0
 
 
 def test_a_setting_that_diverged_is_never_taken():
@@ -321,7 +321,7 @@ def test_a_setting_that_diverged_is_never_taken():
     put(RUNS["ablations/radius/0.1/seed-2"], {"test_accuracy": [0.1]}, status="diverged")
     made = decision("radius")
     assert made.taken == "0.001"
-    assert made.against_taken()["0.1"][0] == 1
+    assert made.against(made.taken)["0.1"][0] == 1
 
 
 def test_costs_of_unlike_machines_are_not_averaged():

@@ -33,55 +33,6 @@ ADVICE_RULE = (
 LEVEL = 0.05  # of p, adjusted
 
 
-def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting to take: lower is better, and the default stays unless the setting is better
-    after the adjustment for the number of alternatives (Holm).
-
-    Parameters
-    ----------
-    losses : validation loss by setting and seed; settings of fewer than two seeds are passed over
-    default : the setting that stays within the noise
-
-    Returns
-    -------
-    A key of ``losses``; None where fewer than two settings, or not the default, have two seeds.
-
-    >>> clear = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.3, 1: 0.41}}
-    >>> crowd = {**clear, "new": {0: 0.3, 1: 0.42}, "other": {0: 0.5, 1: 0.7}}
-    >>> noisy = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.1, 1: 0.7}}
-    >>> choose(clear, "default"), choose(noisy, "default"), choose({}, "default")
-    ('new', 'default', None)
-    >>> choose(crowd, "default"), tempting(crowd, "default"), tempting(clear, "default")
-    ('default', 'new', None)
-    """
-    best = _lowest(losses, default)
-    if best is None or best == default:
-        return best
-    return best if _adjusted(losses, default, best) <= LEVEL else default
-
-
-def tempting(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting with the lowest loss where it is better than the default before the adjustment
-    alone: worth trying, but not established. None where there is no such setting."""
-    best = _lowest(losses, default)
-    if best is None or choose(losses, default) == best:
-        return None
-    return best if paired(losses[best], losses[default]).side < 0 else None
-
-
-def _lowest(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    means = {s: float(np.mean(list(v.values()))) for s, v in losses.items() if len(v) >= 2}
-    if len(means) < 2 or default not in means:
-        return None
-    return min(means, key=lambda s: means[s])
-
-
-def _adjusted(losses: Mapping[str, Mapping[int, float]], default: str, setting: str) -> float:
-    """p of a setting against the default, adjusted for the number of alternatives (Holm)."""
-    others = {s: f for s, f in losses.items() if s != default and len(f) >= 2}
-    return adjusted_p({s: paired(f, losses[default]) for s, f in others.items()})[setting]
-
-
 @dataclass(frozen=True)
 class Decision:
     """One argument of the optimizer and the part of a series that is about it.
@@ -103,36 +54,49 @@ class Decision:
         """Lowest validation loss by setting and seed, as :meth:`Series.losses` has it."""
         return {setting: self.series.losses(setting) for setting in self.values}
 
-    @property
-    def taken(self) -> str | None:
-        """The setting that :func:`choose` takes; None while there are too few runs."""
-        return choose(self.losses(), self.series.base)
-
-    @property
-    def tempting(self) -> str | None:
-        """The setting that is worth trying, as :func:`tempting` has it."""
-        return tempting(self.losses(), self.series.base)
-
-    def against_taken(self) -> dict[str, tuple[int, Paired]]:
-        """Per other setting: 1 where its validation loss is worse than that of the setting taken
-        or a run diverged, −1 where it is better, 0 where that is undecided; and its paired
-        difference in that loss."""
-        taken, losses = self.taken, self.losses()
-        if taken is None:
-            return {}
-        return {
-            s: (
-                1 if math.inf in found.values() else paired(found, losses[taken]).side,
-                paired(found, losses[taken]),
-            )
+    def against(self, setting: str) -> dict[str, tuple[int, Paired]]:
+        """Per other setting with two seeds: 1 where its validation loss is worse than that of
+        ``setting`` or a run diverged, −1 where it is better, 0 where that is undecided; and its
+        paired difference in that loss."""
+        losses = self.losses()
+        tests = {
+            s: paired(found, losses[setting])
             for s, found in losses.items()
-            if s != taken and len(found) >= 2
+            if s != setting and len(found) >= 2
         }
+        return {s: (1 if math.inf in losses[s].values() else t.side, t) for s, t in tests.items()}
 
     def adjusted(self, setting: str) -> float:
         """p of a setting against the default in validation loss, adjusted for the number of
         alternatives (Holm)."""
-        return _adjusted(self.losses(), self.series.base, setting)
+        return adjusted_p({s: t for s, (_, t) in self.against(self.series.base).items()})[setting]
+
+    @property
+    def lowest(self) -> str | None:
+        """The setting with the lowest validation loss; None where fewer than two settings, or not
+        the default, have two seeds."""
+        means = {s: np.mean(list(v.values())) for s, v in self.losses().items() if len(v) >= 2}
+        if len(means) < 2 or self.series.base not in means:
+            return None
+        return min(means, key=lambda s: means[s])
+
+    @property
+    def taken(self) -> str | None:
+        """The setting to take: the default stays unless the one with the lowest loss is better
+        after the adjustment. None while there are too few runs."""
+        best, base = self.lowest, self.series.base
+        if best is None or best == base:
+            return best
+        return best if self.adjusted(best) <= LEVEL else base
+
+    @property
+    def tempting(self) -> str | None:
+        """The setting with the lowest loss where it is better than the default before the
+        adjustment alone: worth trying, but not established. None where there is no such one."""
+        best, base = self.lowest, self.series.base
+        if best is None or best == self.taken:
+            return None
+        return best if paired(self.losses()[best], self.losses()[base]).side < 0 else None
 
     def typed(self, setting: str) -> str:
         """A setting as it is typed, in code font."""
@@ -152,13 +116,13 @@ class Decision:
             return [link, "not run yet", *["–"] * 4]
         default = " (the default)" if taken == self.series.base else ""
         try_too = f"<br>worth trying: `{self.values[self.tempting]}`" if self.tempting else ""
-        others = self.against_taken()
+        others = self.against(taken)
         return [
             link,
             f"`{self.values[taken]}`{default}{try_too}",
             self._listed({s: t for s, (side, t) in others.items() if side <= 0}),
             self._listed({s: t for s, (side, t) in others.items() if side > 0}),
-            str(estimate(list(self.series.accuracies(taken).values()))),
+            str(estimate(self.series.accuracies(taken).values())),
             self._seconds(taken),
         ]
 
@@ -244,13 +208,11 @@ def verdict(made: Sequence[Decision]) -> str:
                 f"p = {d.adjusted(setting):.3f} after correction)."
             )
     avoid: dict[bool, list[str]] = {True: [], False: []}
-    for d in made:
-        losses, base = d.losses(), d.series.base
-        for setting, found in losses.items():
-            if d.taken is None or setting == base or len(found) < 2:
-                continue
-            diverged = math.inf in found.values()
-            if diverged or paired(found, losses[base]).side > 0:
+    for d in (d for d in made if d.taken is not None):
+        losses = d.losses()
+        for setting, (side, _) in d.against(d.series.base).items():
+            if side > 0:
+                diverged = math.inf in losses[setting].values()
                 avoid[diverged or d.adjusted(setting) <= LEVEL].append(d.typed(setting))
     if avoid[True]:
         parts.append(f"Avoid {listed(avoid[True])}.")

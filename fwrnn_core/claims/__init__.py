@@ -24,21 +24,3 @@ from fwrnn_core.claims.report import (
     table,
 )
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
-
-__all__ = [
-    "CLAIMS",
-    "FAIR",
-    "PARTS",
-    "Claim",
-    "Finding",
-    "Row",
-    "Verdict",
-    "corrected",
-    "examine",
-    "examine_all",
-    "rules_in_words",
-    "sources",
-    "summary",
-    "table",
-    "times_apart",
-]

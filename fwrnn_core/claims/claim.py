@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fwrnn_core.claims import fair
 from fwrnn_core.claims.comparisons import Accuracy, Comparison, Loss, Swing, gain
-from fwrnn_core.claims.rules import HalfSize, Rule
-from fwrnn_core.claims.several import Each
+from fwrnn_core.claims.rules import Each, HalfSize, Rule
 
 PARTS = (
     "Theory",
@@ -31,12 +30,12 @@ class Claim:
     """
 
     key: str
-    part: str
     text: str
     where: str
-    page: str
     published: Rule | None = None
     fair: Rule | None = None
+    part: str = field(kw_only=True)
+    page: str = field(kw_only=True)
     note: str = ""
     settled: str = ""
     headline: bool = False
@@ -77,6 +76,7 @@ def each(of: tuple[str, ...], *pairs: tuple[Rule, Rule]) -> tuple[Rule, Rule]:
 
 TASKS = ("pixel", "permuted")
 MNISTS = ("Pixel", "Permute")
+CHUNKED = ("fw-k1-tbptt", "fw-k5-tbptt")
 NOISY = (False, True)
 HARS = ("clean", "noisy")
 

@@ -11,10 +11,9 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, LEVEL, accuracies, finals
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.words import in_words
 from fwrnn_core.reports import first_reaching, markdown_table, timed_alike
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import in_words, label
 
 ARRIVALS = (0.85, 0.88, 0.90)
 WINDOW = 5  # epochs in the running mean that a single good epoch does not lift

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwrnn_core import figures
-from fwrnn_core.errors import unknown
+from fwrnn_core.errors import choice
 from fwrnn_core.reports.names import (
     X_AXES,
     Y_AXES,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Runs = Sequence[Record] | Recorded
 SMOOTH = 9  # epochs in the running mean of a long curve
 WINDOW = 15  # minibatch losses in theirs
 FEW = 8  # minibatch losses, too few for a curve
@@ -65,14 +64,14 @@ def note(ax: Axes, text: str) -> None:
     ax.grid(False)
 
 
-def draw(ax: Axes, runs: Runs, curve: str, x: str = "epoch") -> None:
+def draw(ax: Axes, runs: Recorded, curve: str, x: str = "epoch") -> None:
     """One line per record: ``curve`` over ``x`` (a key of :data:`X_AXES`), labels at the ends.
 
     Over more than 60 epochs the line is a running mean of :data:`SMOOTH` of them and a faint one
     shows each. Accuracies are drawn in per cent. Raises
     :class:`~fwrnn_core.errors.ConfigError` for another x.
     """
-    _check(x)
+    choice("x axis", x, X_AXES)
     for record, line in _lines(ax, runs):
         values = record.curve(curve) * _scale(curve)
         if len(values) > 60:
@@ -93,15 +92,14 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(np.convolve(values, kernel, mode="same") / counts)
 
 
-def draw_losses(ax: Axes, runs: Runs, x: str = "updates") -> None:
+def draw_losses(ax: Axes, runs: Recorded, x: str = "updates") -> None:
     """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean.
 
     A run of hundreds of epochs keeps few of its first ones' minibatch losses. Where each record has
     fewer than :data:`FEW`, which are chance more than a curve, the epochs' means are drawn.
     """
-    _check(x)
-    found = runs.found if isinstance(runs, Recorded) else runs
-    if found and all(len(r.body["losses"]["loss"]) < FEW for r in found):
+    choice("x axis", x, X_AXES)
+    if runs.found and all(len(r.body["losses"]["loss"]) < FEW for r in runs.found):
         for record, line in _lines(ax, runs):
             line(record.curve(x), record.curve("train_loss"))
         return _finish(ax, runs, x, "training loss,\nmean of an epoch")
@@ -135,7 +133,7 @@ def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve:
     Draws the minibatch losses, as a running mean, or a per-epoch ``curve``. Of runs that ended
     before their first update there is nothing to draw; the title says so.
     """
-    _check(x)
+    choice("x axis", x, X_AXES)
     still = [text for text, runs in groups.items() if not any(map(has_moved, runs))]
     if still:
         ax.set_title(
@@ -158,28 +156,20 @@ def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve:
     figures.label_ends(ax)
 
 
-def _check(x: str) -> None:
-    if x not in X_AXES:
-        raise unknown("x axis", x, X_AXES)
-
-
 def _scale(curve: str) -> float:
     return 100.0 if curve.endswith("accuracy") else 1.0
 
 
-def _lines(ax: Axes, runs: Runs) -> Any:
+def _lines(ax: Axes, runs: Recorded) -> Any:
     """Each record that has an epoch, and a function that draws its line.
 
     A method's look does not depend on which others are recorded, so that a figure keeps its colours
     while records arrive.
     """
-    everyone = runs.configs if isinstance(runs, Recorded) else runs
-    looks = figures.looks([label(r) for r in everyone])
-    found = runs.found if isinstance(runs, Recorded) else runs
-    common = runs.extent if isinstance(runs, Recorded) else ""
-    for record in (r for r in found if r.epochs):
+    looks = figures.looks([label(config) for config in runs.configs])
+    for record in (r for r in runs.found if r.epochs):
         look, text = looks[label(record)], short(label(record))
-        if record.status != "complete" and not common:
+        if record.status != "complete" and not runs.extent:
             text += f" ({record.epochs} of {record.config.epochs})"
 
         def line(
@@ -199,11 +189,10 @@ def _lines(ax: Axes, runs: Runs) -> Any:
         yield record, line
 
 
-def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
-    found = runs.found if isinstance(runs, Recorded) else list(runs)
-    if isinstance(runs, Recorded) and runs.extent:
+def _finish(ax: Axes, runs: Recorded, x: str, ylabel: str) -> None:
+    if runs.extent:
         ax.set_title(", ".join(filter(None, [ax.get_title(loc="left"), runs.extent])))
-    _axis(ax, found, x, ylabel)
+    _axis(ax, runs.found, x, ylabel)
     if ax.get_lines():
         figures.label_ends(ax)
     else:
@@ -212,7 +201,7 @@ def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
 
 def axis_label(x: str, records: Sequence[Record]) -> str:
     """The x axis's label, which says of seconds whether they can be compared between the runs."""
-    _check(x)
+    choice("x axis", x, X_AXES)
     untimed = x == "seconds" and not timed_alike(records)
     return x_label(x, records) + (UNTIMED if untimed else "")
 

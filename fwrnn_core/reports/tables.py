@@ -38,6 +38,24 @@ def markdown_table(
     return "\n".join(lines)
 
 
+def highest(columns: Mapping[int, Mapping[int, float]]) -> dict[int, int]:
+    """For a table's ``bold``: by column the row of its highest value, where there are several."""
+    return {
+        column: max(values, key=lambda row: values[row])
+        for column, values in columns.items()
+        if len(values) > 1
+    }
+
+
+def seeds_done(good: int, planned: int, lost: int) -> str:
+    """How many of the planned seeds are complete, for a table's cell.
+
+    >>> seeds_done(4, 5, 0), seeds_done(2, 3, 1)
+    ('4 of 5', '2 of 3, 1 diverged')
+    """
+    return f"{good} of {planned}" + (f", {lost} diverged" if lost else "")
+
+
 TAIL = 50  # epochs at the end of a run whose mean shows where its curve lies
 
 
@@ -116,7 +134,7 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
         for row in (header, *body):
             del row[place]
     best = {1: int(np.argmax(printed))}
-    if cover.whole and np.isfinite(ours).any():
+    if cover.coverage.whole and np.isfinite(ours).any():
         best[2] = int(np.nanargmax(ours))
     return markdown_table(header, body, best)
 
