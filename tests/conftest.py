@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "optim/ball.py": "edge = 1\n",
         "optim/ball.c": "int edge;\n",
         "figures.py": "import math\n",
-        "late.py": "def f():\n    from . import optim\n",
+        "late.py": "def f():\n    from fwrnn_core import plugins\n",
         "plugins/__init__.py": "",
         "plugins/one.py": "",
         "dynamic.py": "name = 'one'\n__import__(f'fwrnn_core.plugins.{name}')\n",

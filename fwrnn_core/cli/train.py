@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fwrnn_core.cli.wording import add_no_progress, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, progress
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ Exit status: 0 trained; 1 a run diverged or failed; 2 a mistake in what you type
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "train",
-        help="train runs of the paper's experiments, or your own",
-        description="Train what is missing of the named runs and file a record of each.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "train runs of the paper's experiments, or your own",
+        "Train what is missing of the named runs and file a record of each.",
+        _EPILOG,
     )
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="a run's name, a group, a 'glob*', or a .json file"

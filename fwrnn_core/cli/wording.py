@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def counted(number: int, noun: str) -> str:
@@ -14,6 +15,20 @@ def counted(number: int, noun: str) -> str:
     ('1 run', '2 runs')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def add_command(
+    subparsers: Any, name: str, short: str, text: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    """Add a subcommand whose help keeps its line breaks."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=short,
+        description=text,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
 
 
 def add_no_progress(parser: argparse.ArgumentParser) -> None:
