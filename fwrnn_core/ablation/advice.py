@@ -146,34 +146,23 @@ class Decision:
 def decisions(evidence: Evidence | None = None) -> list[Decision]:
     """All decisions that the ablations bear on, in the order in which a user meets them.
 
-    Parameters
-    ----------
-    evidence : the records (default: the project's)
-
     >>> [d.argument for d in decisions()]
     ['inner_steps', 'radius', 'norm', 'scope', 'trajectory', 'outer']
     """
     known = evidence or Evidence()
-    norms = {"1": "1", "1.5": "1.5", "2": "2", "3": "3", "inf": "math.inf"}
-    radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")}
+    inner_steps = {k: k for k in ("1", "2", "5", "10", "30")}
+    # None is δ = lr, and lr is 0.001 in all these runs.
+    radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")} | {"0.001": "None"}
+    norms = {f"{p}-tensor": p for p in ("1", "1.5", "2", "3")}
+    norms |= {"inf-tensor": "math.inf", "spectral-tensor": '"spectral"'}
+    outer = {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"}
     plan: list[tuple[str, str, str, dict[str, str]]] = [
-        ("inner_steps", "inner-steps", "inner_steps", {k: k for k in ("1", "2", "5", "10", "30")}),
-        # None is δ = lr, and lr is 0.001 in all these runs.
-        ("radius", "radius", "radius", {**radii, "0.001": "None"}),
-        (
-            "norm",
-            "norm",
-            "norm_and_scope",
-            {**{f"{p}-tensor": v for p, v in norms.items()}, "spectral-tensor": '"spectral"'},
-        ),
+        ("inner_steps", "inner-steps", "inner_steps", inner_steps),
+        ("radius", "radius", "radius", radii),
+        ("norm", "norm", "norm_and_scope", norms),
         ("scope", "norm", "norm_and_scope", {f"2-{s}": f'"{s}"' for s in ("tensor", "global")}),
         ("trajectory", "trajectory", "trajectory", {s: f'"{s}"' for s in ("paper", "released")}),
-        (
-            "outer",
-            "outer",
-            "outer",
-            {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"},
-        ),
+        ("outer", "outer", "outer", outer),
     ]
     return [
         Decision(argument, Series(name, argument, evidence=known), f"ablations/{page}", values)
@@ -226,11 +215,8 @@ def verdict(made: Sequence[Decision]) -> str:
 
 def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     """Training loss, test accuracy and seconds of a setting beside the others of its series, in
-    three sentences; empty where it or the base setting has fewer than two complete runs.
-
-    Parameters
-    ----------
-    name : what a reader calls the setting, for the middle of a sentence
+    three sentences; empty where it or the base setting has fewer than two complete runs. ``name``
+    is what a reader calls the setting in the middle of a sentence.
     """
     series, ends = made.series, {}
     for each in series.planned:
@@ -259,13 +245,10 @@ def gain_and_cost(made: Decision, setting: str, name: str) -> str:
 
 def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:
     """Runs of one seed and no validation set, as a Markdown table: accuracy at the *last* epoch.
+    ``runs`` is what a reader calls each, by its name in the catalogue.
 
     The last epoch is fixed beforehand, so the test set chooses nothing here either. A run without a
     complete record is left out.
-
-    Parameters
-    ----------
-    runs : what a reader calls each run, by its name in the catalogue
 
     >>> once({}, Evidence({}))
     'Not run yet.'

@@ -33,13 +33,8 @@ def predicate(members: Sequence[str], word: str) -> str:
 
 
 def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -> str:
-    """One sentence that holds settings, by their labels, against the base setting.
-
-    Parameters
-    ----------
-    tests : paired differences from the base in a measure whose larger values are better
-    what : what is varied
-    seeds : how many runs the base has
+    """One sentence that holds settings, by their labels, against the base setting, which has so
+    many ``seeds``; of ``tests`` in a measure whose larger values are better.
 
     >>> tests = {"1": Paired(-2.0, -9.0, 5.0, 0.4, 3), "2": Paired(1.0, -3.0, 5.0, 0.4, 3)}
     >>> by_accuracy(tests, "K", "5", seeds=3).partition("; ")[2]

@@ -114,13 +114,12 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
     ours = [best_accuracy(r) if r is not None else float("nan") for r in cover.records]
     body = []
     for (config, record), paper, mine in zip(cover, printed, ours, strict=True):
-        row = [label(config), f"{paper:.2f}"]
-        if record is None or not record.epochs:
-            state = "–" if record is None else progress(record)
-            row += ["–", "–", state, "–", "–", "–"]
-        else:
+        row = [label(config), f"{paper:.2f}", *["–"] * 6]
+        if record is not None:
+            row[4] = progress(record)
+        if record is not None and record.epochs:
             tail = tail_accuracy(record)
-            row += [
+            row[2:] = [
                 f"{mine:.2f}",
                 f"{mine - paper:+.2f}".replace("-", "−"),
                 progress(record).removesuffix(" epochs"),
