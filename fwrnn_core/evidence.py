@@ -116,6 +116,11 @@ class Evidence:
         record = self.record(name)
         return record if record is not None and record.status == "complete" else None
 
+    def finished(self, names: Mapping[int, str]) -> dict[int, Record]:
+        """The records of runs by seed that need no more training, diverged ones too."""
+        found = {seed: self.record(name) for seed, name in names.items()}
+        return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
+
     def begun(self, names: Iterable[str]) -> list[Record]:
         """Those of the named runs that have an epoch, finished or not."""
         return [r for name in names if (r := self.record(name)) is not None and r.epochs]

@@ -47,6 +47,15 @@ def in_words(method: str) -> str:
     return label(method).replace(", ", " with ", 1)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "run"), counted(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def be(count: int) -> str:
     """The verb of one thing, or of any other number.
 

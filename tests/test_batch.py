@@ -39,6 +39,7 @@ LAZY = {"__init__", "optim/__init__", "optim/ball"}
         ("from fwrnn_core import dynamic", {*LAZY, "dynamic", "plugins/__init__", "plugins/one"}),
         ("from fwrnn_core import typed", {*LAZY, "typed"}),
         ("m = 'fwrnn_core.figures'", {*LAZY, "figures"}),
+        ("m = 'fwrnn_core'", set()),
     ],
 )
 def test_the_closure_is_what_the_code_could_import(

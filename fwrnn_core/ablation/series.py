@@ -64,11 +64,6 @@ class Series:
     evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     @property
-    def command(self) -> str:
-        """What trains the series."""
-        return f"fwrnn train 'ablations/{self.name}/*' --jobs 2"
-
-    @property
     def base(self) -> str:
         """The base setting's name in this series."""
         return BASE[self.name]
@@ -97,12 +92,11 @@ class Series:
 
     def state(self) -> str:
         """What there is and what is missing, in words."""
-        return self.coverage().words(self.command)
+        return self.coverage().words(f"fwrnn train 'ablations/{self.name}/*' --jobs 2")
 
     def records(self, setting: str) -> dict[int, Record]:
         """The finished runs of one setting by seed, diverged ones too."""
-        found = {s: self.evidence.record(n) for s, n in self.planned[setting].items()}
-        return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
+        return self.evidence.finished(self.planned[setting])
 
     def accuracies(self, setting: str) -> dict[int, float]:
         """Test accuracy in per cent at the epoch chosen on validation, by seed."""

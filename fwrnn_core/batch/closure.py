@@ -77,7 +77,8 @@ class Graph:
                 submodules = (f"{node.module}.{alias.name}" for alias in node.names)
                 names = [node.module, *submodules]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                names = [node.value]
+                # The package's own name is a word that says nothing.
+                names = [node.value] if node.value != self.folder.name else []
             elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
                 start = str(node.values[0].value)
                 if start.startswith(f"{self.folder.name}."):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fwrnn_core.claims import fair
-from fwrnn_core.claims.comparisons import Accuracy, Comparison, Loss, Swing, gain
+from fwrnn_core.claims.comparisons import Comparison, Loss, Swing, gain
 from fwrnn_core.claims.rules import Each, HalfSize, Rule
 
 PARTS = (
@@ -86,15 +86,6 @@ def always_beats(better: str, worse: str) -> tuple[Rule, Rule]:
     return each(HARS, *(beats(better, worse, noisy) for noisy in NOISY))
 
 
-# The drop from clean to noisy data, Adam's less ours.
-DROP = Accuracy(
-    (
-        (1, har2("fw-k10", True)),
-        (-1, har2("fw-k10")),
-        (-1, har2("adam", True)),
-        (1, har2("adam")),
-    )
-)
 BEYOND_SGD: tuple[Comparison, ...] = (
     *(gain(har2(m, n), har2("adam", n)) for n in NOISY for m in ("fw-k1", "fw-k5", "fw-k10")),
     *(gain(rnn(t, m), rnn(t, "adam")) for t in TASKS for m in ("fw-k1", "fw-k5")),

@@ -25,7 +25,7 @@ from fwrnn_core.reports import (
     short,
 )
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import counted, label
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Accuracy(Comparison):
         best, notes = repeats.difference(evidence, self.terms), []
         if best.n:
             borrowed = not math.isnan(best.low) and best.n < ENOUGH
-            notes.append(_seeds(best.n) + ", spread of the repeated rows" * borrowed)
+            notes.append(counted(best.n, "seed") + ", spread of the repeated rows" * borrowed)
             if not math.isnan(best.low):
                 # The best of many epochs lifts a restless curve more than a steady one.
                 at_last = repeats.difference(evidence, self.terms, last_accuracy)
@@ -172,10 +172,6 @@ def _over_seeds(found: Paired, *notes: str) -> Measured:
         return Measured(found.difference, note=note)
     half = (found.high - found.low) / 2
     return Measured(found.difference, note=note, apart=found.side != 0, half=half)
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' * (count > 1)}"
 
 
 def gain(better: str, worse: str) -> Accuracy:
@@ -286,7 +282,7 @@ class Swing(Pair):
         if not _all_final(runs):
             return Measured(rises[0] - rises[1], False)
         found = repeats.difference(evidence, ((1, self.first), (-1, self.second)), _log_climb)
-        seeds = "" if math.isnan(found.low) else _seeds(found.n)
+        seeds = "" if math.isnan(found.low) else counted(found.n, "seed")
         return _over_seeds(found, repeats.diverged(evidence, self.names()), seeds)
 
     def show(self, value: float, half: float | None = None) -> str:

@@ -16,6 +16,7 @@ from fwrnn_core.experiments.tuned import LEARNED
 from fwrnn_core.fairness import repeated_runs, repeats
 from fwrnn_core.reports import first_reaching, label, published
 from fwrnn_core.training import Record
+from fwrnn_core.wording import counted
 
 
 def learned(record: Record) -> float:
@@ -175,7 +176,7 @@ class Overtakes(Rule):
             sum(_sooner(ours[s], theirs[s]) for s in seeds),
         ]
         text = (
-            f"{100 * level:.2f} % with {counts[0]} of {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+            f"{100 * level:.2f} % with {counts[0]} of {counted(len(seeds), 'seed')}"
             f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
             f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )

@@ -275,10 +275,8 @@ class TunedAdding(Rule):
     def judge(self, evidence: Evidence) -> Finding:
         found: dict[str, list[bool]] = {}
         for method in tuned.METHODS:
-            runs = [evidence.record(name) for name in tuned.final_names(method).values()]
-            there = [r for r in runs if r is not None and r.status != "partial"]
-            if there:
-                found[method] = [math.isfinite(learned(r)) for r in there]
+            if runs := evidence.finished(tuned.final_names(method)).values():
+                found[method] = [math.isfinite(learned(r)) for r in runs]
         shown = [
             f"{sum(seeds)} of {len(seeds)} ({fairness.label(m).replace('Frank-Wolfe, ', '')})"
             for m, seeds in found.items()

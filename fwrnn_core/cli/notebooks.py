@@ -7,8 +7,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from fwrnn_core.cli.wording import add_command, add_no_progress, counted, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, progress
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.wording import counted
 
 # What the commands import and `pip install .` alone does not bring.
 EXTRA = ("jupyter_book", "nbformat", "papermill", "yaml")

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fwrnn_core.cli.wording import add_command, add_no_progress, counted, print_table, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, print_table, progress
 from fwrnn_core.errors import ConfigError, RecordError
+from fwrnn_core.wording import counted
 
 if TYPE_CHECKING:
     from fwrnn_core.training.status import Status

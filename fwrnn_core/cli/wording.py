@@ -8,15 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts.
-
-    >>> counted(1, "run"), counted(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def add_command(
     subparsers: Any, name: str, short: str, text: str, epilog: str = ""
 ) -> argparse.ArgumentParser:

@@ -38,7 +38,6 @@ from fwrnn_core.fairness.networks import (
 )
 from fwrnn_core.fairness.repeats import (
     ENOUGH,
-    diverged_runs,
     printed_lead,
     published_finding,
     repeat_coverage,

@@ -48,8 +48,7 @@ def finals(
     evidence: Evidence, task: str, method: str, names: Names = final_names
 ) -> dict[int, Record]:
     """The finished final runs by seed, diverged ones too."""
-    found = {s: evidence.record(name) for s, name in names(task, method).items()}
-    return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
+    return evidence.finished(names(task, method))
 
 
 def completed(

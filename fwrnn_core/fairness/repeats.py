@@ -37,7 +37,7 @@ from fwrnn_core.reports import (
     tail_accuracy,
 )
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import counted, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def repeated_words(evidence: Evidence, task: str, method: str, reading: str = "b
     if not lead.n:
         return str(lead)
     value = lead.rounded(1) if lead.n >= ENOUGH else signed(lead.difference, 1)
-    return f"{value} points with {lead.n} {'seed' if lead.n == 1 else 'seeds'}"
+    return f"{value} points with {counted(lead.n, 'seed')}"
 
 
 def repeat_coverage(evidence: Evidence, *tasks: str) -> Coverage:

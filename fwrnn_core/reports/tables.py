@@ -9,6 +9,7 @@ import numpy as np
 from fwrnn_core.reports.names import compact, label, listed, method, published, short, unbroken
 from fwrnn_core.reports.runs import Recorded, progress, seconds_per_epoch, timed_alike
 from fwrnn_core.training import Record, RunConfig
+from fwrnn_core.wording import counted
 
 
 def markdown_table(
@@ -85,7 +86,7 @@ def standing(runs: Sequence[Record]) -> str:
     best = {short(label(r)): float(np.nanmax(r.curve("test_accuracy")[:common])) for r in begun}
     ranked = sorted(best.items(), key=lambda item: -item[1])
     shown = listed([f"{100 * value:.1f} % ({name})" for name, value in ranked])
-    return f"{shown} in {common} epoch{'s' * (common > 1)}"
+    return f"{shown} in {counted(common, 'epoch')}"
 
 
 def last_accuracy(record: Record) -> float:
