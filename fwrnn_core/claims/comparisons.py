@@ -111,6 +111,11 @@ def in_print(name: str, what: str = "accuracy") -> float | None:
     return float(published()[table][method][column][what])
 
 
+def joined(*parts: str) -> str:
+    """Those parts that say something, one after the other."""
+    return "; ".join(filter(None, parts))
+
+
 def _common(records: Sequence[Record]) -> int:
     return min(r.epochs for r in records)
 
@@ -165,7 +170,7 @@ class Accuracy(Comparison):
 
 def _over_seeds(found: Paired, *notes: str) -> Measured:
     """A difference over the seeds that have all its runs complete; there may be none."""
-    note = "; ".join(filter(None, notes))
+    note = joined(*notes)
     if not found.n:
         return Measured(None, note=note, comparable=False)
     if math.isnan(found.low):

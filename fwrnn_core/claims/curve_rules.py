@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fwrnn_core.claims.comparisons import joined
 from fwrnn_core.claims.rules import Rule, Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
@@ -180,7 +181,7 @@ class Overtakes(Rule):
             f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
             f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )
-        text = "; ".join(filter(None, (text, lost)))
+        text = joined(text, lost)
         none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
         return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fwrnn_core import fairness
-from fwrnn_core.claims.comparisons import TIMES_ALIKE
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, joined
 from fwrnn_core.claims.curve_rules import learned
 from fwrnn_core.claims.rules import NEAR_ONE, Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
@@ -54,11 +54,9 @@ class Interval(Rule):
         text = f"{self.what}: {test} points" if self.what else f"{test} points"
         gone = lost(evidence, self.terms)
         if not evidence.coverage(self.names()).whole or test.n < 2:
-            so_far = "; ".join(filter(None, (text if test.n else "", gone)))
-            return pending(evidence, self.names(), so_far)
+            return pending(evidence, self.names(), joined(text if test.n else "", gone))
         words = {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}
-        text = "; ".join(filter(None, (f"{text}, {test.n} seeds", gone)))
-        return Finding(text, words[test.side])
+        return Finding(joined(f"{text}, {test.n} seeds", gone), words[test.side])
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class EveryInterval(Rule):
     def _each(self, evidence: Evidence) -> tuple[list[Verdict], str]:
         found = [i.judge(evidence).verdict for i in self.intervals]
         gone = lost(evidence, (term for i in self.intervals for term in i.terms))
-        return found, "; ".join(filter(None, (self.text(found), gone)))
+        return found, joined(self.text(found), gone)
 
     @staticmethod
     def text(found: Sequence[Verdict]) -> str:
@@ -188,7 +186,7 @@ class Cost(Rule):
             {seed: until_level(record, self.x) for seed, record in found.items()} for found in runs
         )
         text, verdict = first_in(ours, baseline, self.tie)
-        text = "; ".join(filter(None, (text, self.unequal(*runs))))
+        text = joined(text, self.unequal(*runs))
         if not evidence.coverage(self.names()).whole or not set(ours) & set(baseline):
             return pending(evidence, self.names(), text)
         if self.x == "seconds" and not timed_alike([r for side in runs for r in side.values()]):

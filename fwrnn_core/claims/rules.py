@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import ClassVar
 
-from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, labels
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, joined, labels
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 
@@ -50,7 +50,7 @@ def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Findi
         there = len(coverage) - missing
         text = f"{there} of {len(coverage)} runs recorded" if there else ""
         verdict = Verdict.UNFINISHED if there else Verdict.OPEN
-        return Finding(_join(so_far, text) or "–", verdict)
+        return Finding(joined(so_far, text) or "–", verdict)
     where = coverage.extent()
     return Finding(f"{so_far} at {where}" if so_far else where, Verdict.UNFINISHED)
 
@@ -63,10 +63,6 @@ def _dated(text: str, evidence: Evidence, names: Iterable[str]) -> str:
         return text
     alike = partial + len(coverage.names("missing")) == len(coverage)
     return f"{text}{' at' if alike else '; unfinished runs at'} {coverage.extent()}"
-
-
-def _join(*parts: str) -> str:
-    return "; ".join(p for p in parts if p)
 
 
 def _shown(comparison: Comparison, measured: Measured) -> str:
@@ -306,7 +302,7 @@ class Fades(Rule):
         first, second = self.there.measure(evidence), self.gone.measure(evidence)
         texts = _shown(self.there, first), _shown(self.gone, second)
         if first.value is None or second.value is None or not (first.final and second.final):
-            return pending(evidence, self.names(), _join(*texts))
+            return pending(evidence, self.names(), joined(*texts))
         ends = product(_ends(first.value, first.half), _ends(second.value, second.half))
         return Finding(", then ".join(texts), settled(self.fading(*pair) for pair in ends))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fwrnn_core.claims.comparisons import joined
 from fwrnn_core.claims.rules import Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
@@ -99,7 +100,7 @@ class Assumption(Rule):
         text = f"at {held} of {points} points of {len(found)} runs" if found else ""
         if text and (alone := sum(name.endswith("/adam") for name in self.runs)):
             text += f", {alone} of them with Adam"
-        text = "; ".join(filter(None, (text, self._above_the_end(audits), self.of)))
+        text = joined(text, self._above_the_end(audits), self.of)
         if len(found) < len(self.runs):
             return pending(evidence, self.runs, text)
         if held == points:

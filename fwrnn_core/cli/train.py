@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fwrnn_core.cli.wording import add_command, add_no_progress, progress
 from fwrnn_core.errors import ConfigError
@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
         return 0
     resolve_device(args.device)
+    options: dict[str, Any] = {"device": args.device, "threads": args.threads}
+    options |= {"stop_after": args.stop_after, "progress": progress(args)}
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
         from fwrnn_core.training.queue import missing
@@ -138,13 +140,7 @@ def run(args: argparse.Namespace) -> int:
         if not missing(configs, args.stop_after):
             print(f"{configs[0].name} had its record already", file=sys.stderr)
         try:
-            record = train(
-                configs[0],
-                device=args.device,
-                threads=args.threads,
-                stop_after=args.stop_after,
-                progress=progress(args),
-            )
+            record = train(configs[0], **options)
         except ConfigError as error:  # data, options and probes are looked at only now
             file = asked[0][1]
             raise ConfigError(
@@ -157,14 +153,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from fwrnn_core.training import queue
 
-        results = queue.train_all(
-            configs,
-            jobs=args.jobs,
-            device=args.device,
-            threads=args.threads,
-            stop_after=args.stop_after,
-            progress=progress(args),
-        )
+        results = queue.train_all(configs, jobs=args.jobs, **options)
         outcomes = [(r.name, r.status) for r in results]
         already = len(configs) - len(results)
         if already:
