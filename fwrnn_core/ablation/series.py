@@ -16,10 +16,9 @@ import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.ablation.words import by_accuracy, by_loss
-from fwrnn_core.errors import choice
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.fairness import Paired, differences, empty, estimate, on_side, paired
-from fwrnn_core.reports import X_AXES, markdown_table, note, seeds_done, x_label
+from fwrnn_core.reports import draw_groups, markdown_table, note, seeds_done
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
@@ -195,26 +194,14 @@ class Series:
     ) -> None:
         """Training loss over ``x`` (a key of :data:`~fwrnn_core.reports.X_AXES`): mean of the
         seeds with their range; names at the ends."""
-        choice("x axis", x, X_AXES)
-        every: list[Record] = []
-        order = list(settings or self.planned)
-        # A setting keeps its look whichever others have been run.
-        looks = figures.looks([self.label(s) for s in order])
-        for setting in order:
-            runs = [r for r in self.records(setting).values() if r.status == "complete"]
-            if not runs:
-                continue
-            name = self.label(setting)
-            drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
-            at = np.mean([r.curve(x) for r in runs], axis=0)
-            every += runs
-            figures.band(ax, at, drawn, looks[name], name)
-        if not ax.get_lines():
+        groups = {
+            self.label(s): [r for r in self.records(s).values() if r.status == "complete"]
+            for s in settings or self.planned
+        }
+        if any(groups.values()):
+            draw_groups(ax, groups, x, "train_loss", ends=ends)
+        else:
             note(ax, "no complete run yet")
-        elif ends:
-            figures.label_ends(ax)
-        ax.set_xlabel(x_label(x, every))
-        ax.set_ylabel("training loss")
 
     # Words
 

@@ -15,7 +15,6 @@ from fwrnn_core.reports.names import (
     published,
     short,
     unbroken,
-    x_label,
 )
 from fwrnn_core.reports.plots import (
     axis_label,

@@ -18,7 +18,6 @@ from fwrnn_core.reports.names import (
     method,
     published,
     short,
-    x_label,
 )
 from fwrnn_core.reports.runs import Recorded, timed_alike
 from fwrnn_core.reports.short_runs import has_moved
@@ -127,33 +126,44 @@ def _places(record: Record, x: str) -> np.ndarray:
     return np.interp(at, known, np.concatenate([[0.0], record.curve(x)]))
 
 
-def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve: str = "") -> None:
-    """Runs by label, one per seed: their mean, and their range as a band.
+def draw_groups(
+    ax: Axes,
+    groups: Mapping[str, Sequence[Record]],
+    x: str,
+    curve: str = "",
+    *,
+    ends: bool = True,
+) -> None:
+    """Runs by label, one per seed: their mean, and their range as a band; the label at its end
+    unless ``ends`` is False. A label keeps its look whichever others have runs.
 
     Draws the minibatch losses, as a running mean, or a per-epoch ``curve``. Of runs that ended
     before their first update there is nothing to draw; the title says so.
     """
     choice("x axis", x, X_AXES)
-    still = [text for text, runs in groups.items() if not any(map(has_moved, runs))]
+    still = [text for text, runs in groups.items() if runs and not any(map(has_moved, runs))]
     if still:
         ax.set_title(
             f"{listed([short(text) for text in still])}: too few minibatches for an update"
         )
     for text, look in figures.looks(list(groups)).items():
-        if text in still:
+        if text in still or not groups[text]:
             continue
         lines = [
             (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x)
             for r in groups[text]
         ]
-        at = max((places for places, _ in lines), key=len)
-        values = np.full((len(lines), len(at)), np.nan)
-        for row, (_, line) in zip(values, lines, strict=True):
-            row[: len(line)] = line
+        # A run that diverged is shorter than those of other seeds.
+        both = np.full((2, len(lines), max(len(places) for places, _ in lines)), np.nan)
+        for number, line in enumerate(lines):
+            both[:, number, : len(line[0])] = line
+        places, values = both
+        at = np.nanmean(places, axis=0)
         figures.band(ax, at, figures.spread(values, "range"), look, short(text))
     every = [run for runs in groups.values() for run in runs]
     _axis(ax, every, x, Y_AXES[curve] if curve else "minibatch loss")
-    figures.label_ends(ax)
+    if ends:
+        figures.label_ends(ax)
 
 
 def _scale(curve: str) -> float:
@@ -200,10 +210,14 @@ def _finish(ax: Axes, runs: Recorded, x: str, ylabel: str) -> None:
 
 
 def axis_label(x: str, records: Sequence[Record]) -> str:
-    """The x axis's label, which says of seconds whether they can be compared between the runs."""
+    """The x axis's label, which says of seconds whether all are those of one core, and whether they
+    can be compared between the runs."""
     choice("x axis", x, X_AXES)
-    untimed = x == "seconds" and not timed_alike(records)
-    return x_label(x, records) + (UNTIMED if untimed else "")
+    if x != "seconds":
+        return X_AXES[x]
+    places = [r.body.get("environment", {}) for r in records]
+    alone = all(p.get("device", "cpu") == "cpu" and p.get("threads", 1) == 1 for p in places)
+    return (X_AXES[x] if alone else "seconds") + ("" if timed_alike(records) else UNTIMED)
 
 
 def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:
