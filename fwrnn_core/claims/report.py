@@ -23,8 +23,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.published import repeats
 from fwrnn_core.experiments.published import runs as published_runs
 from fwrnn_core.fairness import holm
-from fwrnn_core.reports import unequal
-from fwrnn_core.reports.names import unbroken
+from fwrnn_core.reports import markdown_table, unequal
 from fwrnn_core.training import RunConfig, records
 
 # Verdicts that are verbs, after a number above one.
@@ -113,20 +112,18 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
     on, which it need not link to.
     """
     header = ["Claim", "Paper", "Same settings as the paper", "Fair conditions"]
-    lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    body = []
     for row in rows:
         claim = row.claim
-        link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
-        if claim.page == here:
-            link = claim.where
+        there = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
+        link = claim.where if claim.page == here else there
         start, number = "", _number(claim)
         if numbers:
             start = f'<span id="claim-{number}">{number}</span>. '
             if claim.published or claim.fair:
                 link += f', <a href="#records-of-claim-{number}">records</a>'
-        cells = [f"{start}{claim.text} ({link})", claim.printed(), *row.cells]
-        lines.append(unbroken(f"| {' | '.join(cells)} |"))
-    return "\n".join([*lines, "````"])
+        body.append([f"{start}{claim.text} ({link})", claim.printed(), *row.cells])
+    return f"````{{div}} claims\n{markdown_table(header, body, texts=4)}\n````"
 
 
 def _number(claim: Claim) -> int:
@@ -223,7 +220,7 @@ def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
     what runs that are compared differ beside the method: a Markdown table. ``here`` is the page
     below ``notebooks/`` that it stands on."""
     folder = (paths.home() / "notebooks" / here).parent
-    lines = ["| Claim | Runs | Records | Not the method alone |", "|---|---|---|---|"]
+    body = []
     for row in rows:
         number = _number(row.claim)
         place = f' id="records-of-claim-{number}"'
@@ -239,9 +236,9 @@ def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
             # Links by HTML: Markdown has no places inside a table.
             back = f'<a{place} href="#claim-{number}">{number}</a>'
             apart = ", ".join(apart_in(rule)) or "–"
-            lines.append(f"| {back} | {shown} | {there} of {len(coverage)} | {apart} |")
+            body.append([back, shown, f"{there} of {len(coverage)}", apart])
             place = ""
-    return "\n".join(lines)
+    return markdown_table(["Claim", "Runs", "Records", "Not the method alone"], body, texts=4)
 
 
 def apart_in(rule: Rule) -> list[str]:
