@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fwrnn_core import experiments
 from fwrnn_core.training import Record, RunConfig, records
+from fwrnn_core.wording import be
 
 STATES = ("complete", "diverged", "partial", "missing")
 
@@ -36,6 +37,11 @@ class Coverage:
         """Number of runs that need no more training: complete, or diverged."""
         return len(self.names("complete")) + len(self.names("diverged"))
 
+    @property
+    def whole(self) -> bool:
+        """Whether no run needs more training."""
+        return self.finished == len(self)
+
     def words(self, command: str = "", details: str = "") -> str:
         """A few sentences of Markdown: what there is, what is missing, what trains it. ``details``,
         such as names, go before the command wherever there is something to tell apart.
@@ -51,20 +57,12 @@ class Coverage:
             what = {0: "nothing is planned here", 1: "the run has no record"}
             whole = what.get(total, f"none of the {total} runs has a record")
             return f"**Not run yet:** {whole}." + then.format("it" if total == 1 else "them")
-        counts = {state: len(self.names(state)) for state in STATES}
-        done = [
-            f"{counts['complete']} of {total} runs {_is(counts['complete'])} complete",
-            _some(counts["diverged"], "diverged"),
-            _some(counts["partial"], "stopped early") and self._partial(),
-            _some(counts["missing"], "not run yet", verb=True),
-        ]
-        left = counts["partial"] + counts["missing"]
-        told = ", ".join(filter(None, done)) + "." + details
-        return told + (then.format("the rest") if left else "")
-
-    def _partial(self) -> str:
-        count = len(self.names("partial"))
-        return f"{count} {_is(count)} at {self.extent()}"
+        complete, diverged, partial, missing = (len(self.names(state)) for state in STATES)
+        done = [f"{complete} of {total} runs {be(complete)} complete"]
+        done += [f"{diverged} diverged"] if diverged else []
+        done += [f"{partial} {be(partial)} at {self.extent()}"] if partial else []
+        done += [f"{missing} {be(missing)} not run yet"] if missing else []
+        return f"{', '.join(done)}.{details}" + ("" if self.whole else then.format("the rest"))
 
     def extent(self) -> str:
         """How far the runs that stopped early go; there has to be one.
@@ -77,14 +75,6 @@ class Coverage:
         epochs = f"{least}" if least == most else f"{least} to {most}"
         planned = " or ".join(str(n) for n in sorted({of for _, of in spans}))
         return f"{epochs} of {planned} epochs"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
-def _some(count: int, what: str, verb: bool = False) -> str:
-    return f"{count} {_is(count)} {what}" if count and verb else f"{count} {what}" if count else ""
 
 
 def state_of(record: Record | None, epochs: int) -> tuple[str, int, int]:
@@ -125,6 +115,11 @@ class Evidence:
         """The run's record if it got to its last epoch."""
         record = self.record(name)
         return record if record is not None and record.status == "complete" else None
+
+    def finished(self, names: Mapping[int, str]) -> dict[int, Record]:
+        """The records of runs by seed that need no more training, diverged ones too."""
+        found = {seed: self.record(name) for seed, name in names.items()}
+        return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
 
     def begun(self, names: Iterable[str]) -> list[Record]:
         """Those of the named runs that have an epoch, finished or not."""

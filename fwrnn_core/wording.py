@@ -38,6 +38,33 @@ def label(name: str) -> str:
     return LABELS.get(method, method)
 
 
+def in_words(method: str) -> str:
+    """A method's name inside a sentence, where a comma would part it.
+
+    >>> in_words("fw-k5"), in_words("adam-tbptt")
+    ('Frank-Wolfe with K = 5', 'Adam with TBPTT')
+    """
+    return label(method).replace(", ", " with ", 1)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    >>> counted(1, "run"), counted(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def be(count: int) -> str:
+    """The verb of one thing, or of any other number.
+
+    >>> be(1), be(2)
+    ('is', 'are')
+    """
+    return "is" if count == 1 else "are"
+
+
 def power_of_ten(exponent: int) -> str:
     """Ten with a raised exponent.
 

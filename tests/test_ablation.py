@@ -80,7 +80,12 @@ def test_recorded_losses_are_drawn_over_what_is_asked_for():
 def test_live_runs_take_the_settings_that_a_page_gives(monkeypatch):
     asked = []
     module = importlib.import_module("fwrnn_core.ablation.live")  # the function has its name
-    monkeypatch.setattr(module, "train", lambda c, **options: asked.append((c, options)))
+
+    def live(config, *, seeds, epochs, device, **changes):
+        asked.extend((config.replace(epochs=epochs, seed=s, **changes), device) for s in seeds)
+        return list(seeds)
+
+    monkeypatch.setattr(module.reports, "live", live)
     shared = {"inner_steps": 3, "radius": 0.2, "norm": math.inf}
     found = ablation.live(
         {"one": {}, "two": {"radius": 0.1}},
@@ -93,10 +98,11 @@ def test_live_runs_take_the_settings_that_a_page_gives(monkeypatch):
     assert {name: len(runs) for name, runs in found.items()} == {"one": 2, "two": 2}
     assert [c.seed for c, _ in asked] == [4, 5, 4, 5]
     assert [c.optimizer.radius for c, _ in asked] == [0.2, 0.2, 0.1, 0.1]
-    for config, options in asked:
+    for config, device in asked:
         assert (config.optimizer.inner_steps, config.optimizer.norm) == (3, math.inf)
         assert (config.epochs, config.data.options["source"]) == (2, "uci")
-        assert options["device"] == "cuda"
+        assert device == "cuda"
+        assert (config.data.validation, config.data.train_limit) == (0.2, 1200)
 
 
 def test_settings_stand_in_the_catalogue_s_order():
@@ -312,7 +318,7 @@ def test_within_the_noise_the_default_stays():
     assert made.taken == "0.001"
     assert made.tempting is None
     assert made.row()[1] == "`None` (the default)"
-    assert made.against_taken()["0.1"][0] == 0
+    assert made.against(made.taken)["0.1"][0] == 0
 
 
 def test_a_setting_that_diverged_is_never_taken():
@@ -321,7 +327,7 @@ def test_a_setting_that_diverged_is_never_taken():
     put(RUNS["ablations/radius/0.1/seed-2"], {"test_accuracy": [0.1]}, status="diverged")
     made = decision("radius")
     assert made.taken == "0.001"
-    assert made.against_taken()["0.1"][0] == 1
+    assert made.against(made.taken)["0.1"][0] == 1
 
 
 def test_costs_of_unlike_machines_are_not_averaged():

@@ -11,7 +11,6 @@ import yaml
 from fwrnn_core import claims, fairness, paths
 from fwrnn_core.batch.catalog import book_pages
 from fwrnn_core.claims import Verdict, comparisons, fair, rules
-from fwrnn_core.claims import repeats as by_seeds
 from fwrnn_core.claims.curve_rules import Overtakes, SameLoss
 from fwrnn_core.data.catalog import NOISE_STD
 from fwrnn_core.errors import ConfigError
@@ -20,6 +19,7 @@ from fwrnn_core.experiments import catalogue, tuned
 from fwrnn_core.experiments.fair import METHODS, SEEDS, final, search
 from fwrnn_core.experiments.published import TABLE3, repeats
 from fwrnn_core.experiments.theory import _HAR2_WINDOWS
+from fwrnn_core.fairness import repeats as by_seeds
 from fwrnn_core.theory.recorded import planned
 from fwrnn_core.training import records
 

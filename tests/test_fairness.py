@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
-from fwrnn_core.fairness import budget, cost, equal, networks
-from fwrnn_core.fairness.final import next_command
+from fwrnn_core.fairness import budget, cost, networks
+from fwrnn_core.fairness.final import lengthened, next_command
 from fwrnn_core.figures import panel
 from fwrnn_core.training import Record, RunConfig
 
@@ -596,8 +596,8 @@ def test_runs_of_equal_gradients_are_compared_with_those_of_the_baseline():
         highest = row(fairness.equal_table(Evidence(), task), "Adam")[3]
         assert highest.startswith("**") == (count == 3), "of those with all their seeds"
     evidence = Evidence()
-    assert set(equal.lengthened(evidence, task)) == {"adam"}
-    change = equal.lengthened(evidence, task)["adam"]
+    assert set(lengthened(evidence, task)) == {"adam"}
+    change = lengthened(evidence, task)["adam"]
     assert change.difference == pytest.approx((20 + 21 + 18) / 3)
     table = fairness.equal_table(evidence, task)
     ours, theirs = row(table, "Adam"), row(table, "SGD with momentum")

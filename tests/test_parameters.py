@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from fwrnn_core import batch, paths
-from fwrnn_core.batch import note, parameters, values
+from fwrnn_core.batch import parameters, report, values
 from fwrnn_core.batch.stamp import read
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
@@ -216,18 +216,20 @@ def test_a_copy_with_parameters_of_its_own_says_so(
     (copy,) = (paths.build() / "runs").rglob("a.ipynb")
     text = copy.read_text(encoding="utf-8")
     assert "`K = 7` instead of `5`" in text
-    assert "norm =" not in text.partition(note.TAG)[0].partition("instead")[2]
+    assert "norm =" not in text.partition(report.TAG)[0].partition("instead")[2]
     assert main(["run", "--quiet"]) == 0
     executed = paths.build() / "executed/notebooks/a.ipynb"
-    assert note.TAG not in executed.read_text(encoding="utf-8")
+    assert report.TAG not in executed.read_text(encoding="utf-8")
 
 
 def test_the_book_s_own_values_need_no_note() -> None:
     path = "notebooks/experiments/har2.ipynb"
-    assert note.note(path, {"profile": "paper", "inner_steps": 5, "norm": 2, "radius": None}) == ""
-    said = note.note(path, {"profile": "quick", "norm": math.inf})
+    assert (
+        report.note(path, {"profile": "paper", "inner_steps": 5, "norm": 2, "radius": None}) == ""
+    )
+    said = report.note(path, {"profile": "quick", "norm": math.inf})
     assert "`norm = inf` instead of `2.0`" in said
-    long = note.note("notebooks/settings.ipynb", {"long_runs": {}})
+    long = report.note("notebooks/settings.ipynb", {"long_runs": {}})
     assert "\n" not in long
     assert "# runs of" not in long
 
@@ -237,9 +239,9 @@ def test_a_failure_names_the_parameters_it_was_run_with(
 ) -> None:
     write_notebook(project / "notebooks/a.ipynb", "surface = 'bowl'", "raise KeyError(surface)")
     assert main(["run", "-p", "surface", "bowel", "--quiet"]) == 1
-    report = "".join(capsys.readouterr())
-    assert report.count("with surface = 'bowel'") == 1
-    assert "0 of 1 notebook is up to date" in report
+    shown = "".join(capsys.readouterr())
+    assert shown.count("with surface = 'bowel'") == 1
+    assert "0 of 1 notebook is up to date" in shown
 
 
 def test_the_book_s_line_hands_papermill_lists_and_numbers(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ def record(name: str, accuracies: list[float], status: str = "complete") -> Reco
     )
 
 
+def held(*runs: Record) -> reports.Recorded:
+    return reports.Recorded(tuple(run.config for run in runs), runs)
+
+
 @pytest.mark.parametrize(("kept", "drawn"), [(3, [0.9, 0.4]), (8, [1.0] * 8)])
 def test_few_kept_losses_give_way_to_the_means_of_the_epochs(kept, drawn):
     import matplotlib.pyplot as plt
@@ -45,7 +49,7 @@ def test_few_kept_losses_give_way_to_the_means_of_the_epochs(kept, drawn):
     places = list(range(1, kept + 1))
     run.body["losses"] = {"loss": [1.0] * kept, "update": places, "gradient_evaluation": places}
     ax = plt.figure().gca()
-    reports.draw_losses(ax, [run])
+    reports.draw_losses(ax, held(run))
     [line] = ax.get_lines()
     assert list(line.get_ydata()) == drawn
     assert ("of an epoch" in ax.get_ylabel()) == (kept == 3)
@@ -135,7 +139,7 @@ def test_an_axis_of_seconds_says_whether_they_can_be_compared():
     assert reports.axis_label("seconds", [one]) == "seconds on one core"
     assert reports.axis_label("epoch", [one, other]) == "epochs"
     _, ax = panel()
-    reports.draw(ax, [one, other], "test_accuracy", "seconds")
+    reports.draw(ax, held(one, other), "test_accuracy", "seconds")
     assert ax.get_xlabel().endswith("not comparable)")
 
 
@@ -156,7 +160,7 @@ def test_what_is_recorded_is_said_in_words():
         "1 of 3 runs is complete, 1 is at 1 of 200 epochs, 1 is not run yet. "
         "Begun: Adam (1 of 200 epochs). Missing: Frank-Wolfe, K = 1."
     )
-    assert not begun.whole
+    assert not begun.coverage.whole
     assert begun.get("fw-k5") is begun.only("fw-k5").records[0]
     short = cover({"adam": [0.6] * 10, "fw-k5": [0.7] * 10}, adam="partial", **{"fw-k5": "partial"})
     assert short.extent == "10 of 200 epochs"
@@ -234,8 +238,9 @@ def test_a_level_is_reached_at_the_first_epoch_that_has_it():
 def test_an_unknown_x_axis_names_the_nearest():
     import matplotlib.pyplot as plt
 
+    run = held(record("a", [0.5]))
     with pytest.raises(ConfigError, match="'update'.*'updates'"):
-        reports.draw(plt.figure().gca(), [record("a", [0.5])], "test_accuracy", "update")
+        reports.draw(plt.figure().gca(), run, "test_accuracy", "update")
 
 
 def test_a_run_of_fewer_minibatches_than_one_update_takes_is_not_drawn():

@@ -25,23 +25,3 @@ from fwrnn_core.ablation.live import (
     turning,
 )
 from fwrnn_core.ablation.series import BASE, RULE, Series
-
-__all__ = [
-    "ADVICE_RULE",
-    "BASE",
-    "RULE",
-    "Decision",
-    "Series",
-    "advice",
-    "at_point",
-    "decisions",
-    "displacement",
-    "gain_and_cost",
-    "live",
-    "minibatches",
-    "once",
-    "participation",
-    "short_run",
-    "turning",
-    "verdict",
-]

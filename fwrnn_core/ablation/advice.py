@@ -33,55 +33,6 @@ ADVICE_RULE = (
 LEVEL = 0.05  # of p, adjusted
 
 
-def choose(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting to take: lower is better, and the default stays unless the setting is better
-    after the adjustment for the number of alternatives (Holm).
-
-    Parameters
-    ----------
-    losses : validation loss by setting and seed; settings of fewer than two seeds are passed over
-    default : the setting that stays within the noise
-
-    Returns
-    -------
-    A key of ``losses``; None where fewer than two settings, or not the default, have two seeds.
-
-    >>> clear = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.3, 1: 0.41}}
-    >>> crowd = {**clear, "new": {0: 0.3, 1: 0.42}, "other": {0: 0.5, 1: 0.7}}
-    >>> noisy = {"default": {0: 0.5, 1: 0.6}, "new": {0: 0.1, 1: 0.7}}
-    >>> choose(clear, "default"), choose(noisy, "default"), choose({}, "default")
-    ('new', 'default', None)
-    >>> choose(crowd, "default"), tempting(crowd, "default"), tempting(clear, "default")
-    ('default', 'new', None)
-    """
-    best = _lowest(losses, default)
-    if best is None or best == default:
-        return best
-    return best if _adjusted(losses, default, best) <= LEVEL else default
-
-
-def tempting(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    """The setting with the lowest loss where it is better than the default before the adjustment
-    alone: worth trying, but not established. None where there is no such setting."""
-    best = _lowest(losses, default)
-    if best is None or choose(losses, default) == best:
-        return None
-    return best if paired(losses[best], losses[default]).side < 0 else None
-
-
-def _lowest(losses: Mapping[str, Mapping[int, float]], default: str) -> str | None:
-    means = {s: float(np.mean(list(v.values()))) for s, v in losses.items() if len(v) >= 2}
-    if len(means) < 2 or default not in means:
-        return None
-    return min(means, key=lambda s: means[s])
-
-
-def _adjusted(losses: Mapping[str, Mapping[int, float]], default: str, setting: str) -> float:
-    """p of a setting against the default, adjusted for the number of alternatives (Holm)."""
-    others = {s: f for s, f in losses.items() if s != default and len(f) >= 2}
-    return adjusted_p({s: paired(f, losses[default]) for s, f in others.items()})[setting]
-
-
 @dataclass(frozen=True)
 class Decision:
     """One argument of the optimizer and the part of a series that is about it.
@@ -103,36 +54,49 @@ class Decision:
         """Lowest validation loss by setting and seed, as :meth:`Series.losses` has it."""
         return {setting: self.series.losses(setting) for setting in self.values}
 
-    @property
-    def taken(self) -> str | None:
-        """The setting that :func:`choose` takes; None while there are too few runs."""
-        return choose(self.losses(), self.series.base)
-
-    @property
-    def tempting(self) -> str | None:
-        """The setting that is worth trying, as :func:`tempting` has it."""
-        return tempting(self.losses(), self.series.base)
-
-    def against_taken(self) -> dict[str, tuple[int, Paired]]:
-        """Per other setting: 1 where its validation loss is worse than that of the setting taken
-        or a run diverged, −1 where it is better, 0 where that is undecided; and its paired
-        difference in that loss."""
-        taken, losses = self.taken, self.losses()
-        if taken is None:
-            return {}
-        return {
-            s: (
-                1 if math.inf in found.values() else paired(found, losses[taken]).side,
-                paired(found, losses[taken]),
-            )
+    def against(self, setting: str) -> dict[str, tuple[int, Paired]]:
+        """Per other setting with two seeds: 1 where its validation loss is worse than that of
+        ``setting`` or a run diverged, −1 where it is better, 0 where that is undecided; and its
+        paired difference in that loss."""
+        losses = self.losses()
+        tests = {
+            s: paired(found, losses[setting])
             for s, found in losses.items()
-            if s != taken and len(found) >= 2
+            if s != setting and len(found) >= 2
         }
+        return {s: (1 if math.inf in losses[s].values() else t.side, t) for s, t in tests.items()}
 
     def adjusted(self, setting: str) -> float:
         """p of a setting against the default in validation loss, adjusted for the number of
         alternatives (Holm)."""
-        return _adjusted(self.losses(), self.series.base, setting)
+        return adjusted_p({s: t for s, (_, t) in self.against(self.series.base).items()})[setting]
+
+    @property
+    def lowest(self) -> str | None:
+        """The setting with the lowest validation loss; None where fewer than two settings, or not
+        the default, have two seeds."""
+        means = {s: np.mean(list(v.values())) for s, v in self.losses().items() if len(v) >= 2}
+        if len(means) < 2 or self.series.base not in means:
+            return None
+        return min(means, key=lambda s: means[s])
+
+    @property
+    def taken(self) -> str | None:
+        """The setting to take: the default stays unless the one with the lowest loss is better
+        after the adjustment. None while there are too few runs."""
+        best, base = self.lowest, self.series.base
+        if best is None or best == base:
+            return best
+        return best if self.adjusted(best) <= LEVEL else base
+
+    @property
+    def tempting(self) -> str | None:
+        """The setting with the lowest loss where it is better than the default before the
+        adjustment alone: worth trying, but not established. None where there is no such one."""
+        best, base = self.lowest, self.series.base
+        if best is None or best == self.taken:
+            return None
+        return best if paired(self.losses()[best], self.losses()[base]).side < 0 else None
 
     def typed(self, setting: str) -> str:
         """A setting as it is typed, in code font."""
@@ -152,13 +116,13 @@ class Decision:
             return [link, "not run yet", *["–"] * 4]
         default = " (the default)" if taken == self.series.base else ""
         try_too = f"<br>worth trying: `{self.values[self.tempting]}`" if self.tempting else ""
-        others = self.against_taken()
+        others = self.against(taken)
         return [
             link,
             f"`{self.values[taken]}`{default}{try_too}",
             self._listed({s: t for s, (side, t) in others.items() if side <= 0}),
             self._listed({s: t for s, (side, t) in others.items() if side > 0}),
-            str(estimate(list(self.series.accuracies(taken).values()))),
+            str(estimate(self.series.accuracies(taken).values())),
             self._seconds(taken),
         ]
 
@@ -182,34 +146,23 @@ class Decision:
 def decisions(evidence: Evidence | None = None) -> list[Decision]:
     """All decisions that the ablations bear on, in the order in which a user meets them.
 
-    Parameters
-    ----------
-    evidence : the records (default: the project's)
-
     >>> [d.argument for d in decisions()]
     ['inner_steps', 'radius', 'norm', 'scope', 'trajectory', 'outer']
     """
     known = evidence or Evidence()
-    norms = {"1": "1", "1.5": "1.5", "2": "2", "3": "3", "inf": "math.inf"}
-    radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")}
+    inner_steps = {k: k for k in ("1", "2", "5", "10", "30")}
+    # None is δ = lr, and lr is 0.001 in all these runs.
+    radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")} | {"0.001": "None"}
+    norms = {f"{p}-tensor": p for p in ("1", "1.5", "2", "3")}
+    norms |= {"inf-tensor": "math.inf", "spectral-tensor": '"spectral"'}
+    outer = {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"}
     plan: list[tuple[str, str, str, dict[str, str]]] = [
-        ("inner_steps", "inner-steps", "inner_steps", {k: k for k in ("1", "2", "5", "10", "30")}),
-        # None is δ = lr, and lr is 0.001 in all these runs.
-        ("radius", "radius", "radius", {**radii, "0.001": "None"}),
-        (
-            "norm",
-            "norm",
-            "norm_and_scope",
-            {**{f"{p}-tensor": v for p, v in norms.items()}, "spectral-tensor": '"spectral"'},
-        ),
+        ("inner_steps", "inner-steps", "inner_steps", inner_steps),
+        ("radius", "radius", "radius", radii),
+        ("norm", "norm", "norm_and_scope", norms),
         ("scope", "norm", "norm_and_scope", {f"2-{s}": f'"{s}"' for s in ("tensor", "global")}),
         ("trajectory", "trajectory", "trajectory", {s: f'"{s}"' for s in ("paper", "released")}),
-        (
-            "outer",
-            "outer",
-            "outer",
-            {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"},
-        ),
+        ("outer", "outer", "outer", outer),
     ]
     return [
         Decision(argument, Series(name, argument, evidence=known), f"ablations/{page}", values)
@@ -244,13 +197,11 @@ def verdict(made: Sequence[Decision]) -> str:
                 f"p = {d.adjusted(setting):.3f} after correction)."
             )
     avoid: dict[bool, list[str]] = {True: [], False: []}
-    for d in made:
-        losses, base = d.losses(), d.series.base
-        for setting, found in losses.items():
-            if d.taken is None or setting == base or len(found) < 2:
-                continue
-            diverged = math.inf in found.values()
-            if diverged or paired(found, losses[base]).side > 0:
+    for d in (d for d in made if d.taken is not None):
+        losses = d.losses()
+        for setting, (side, _) in d.against(d.series.base).items():
+            if side > 0:
+                diverged = math.inf in losses[setting].values()
                 avoid[diverged or d.adjusted(setting) <= LEVEL].append(d.typed(setting))
     if avoid[True]:
         parts.append(f"Avoid {listed(avoid[True])}.")
@@ -264,11 +215,8 @@ def verdict(made: Sequence[Decision]) -> str:
 
 def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     """Training loss, test accuracy and seconds of a setting beside the others of its series, in
-    three sentences; empty where it or the base setting has fewer than two complete runs.
-
-    Parameters
-    ----------
-    name : what a reader calls the setting, for the middle of a sentence
+    three sentences; empty where it or the base setting has fewer than two complete runs. ``name``
+    is what a reader calls the setting in the middle of a sentence.
     """
     series, ends = made.series, {}
     for each in series.planned:
@@ -297,13 +245,10 @@ def gain_and_cost(made: Decision, setting: str, name: str) -> str:
 
 def once(runs: Mapping[str, str], evidence: Evidence | None = None) -> str:
     """Runs of one seed and no validation set, as a Markdown table: accuracy at the *last* epoch.
+    ``runs`` is what a reader calls each, by its name in the catalogue.
 
     The last epoch is fixed beforehand, so the test set chooses nothing here either. A run without a
     complete record is left out.
-
-    Parameters
-    ----------
-    runs : what a reader calls each run, by its name in the catalogue
 
     >>> once({}, Evidence({}))
     'Not run yet.'

@@ -10,23 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwrnn_core import experiments
+from fwrnn_core import experiments, reports
 from fwrnn_core.optim import FrankWolfe
 from fwrnn_core.theory.objective import flatten
 from fwrnn_core.theory.probes import last_displacement
-from fwrnn_core.training import Record, RunConfig, train
+from fwrnn_core.training import Record, RunConfig
 
 
 def short_run(*, epochs: int, seed: int = 0, source: str = "auto", **optimizer: Any) -> RunConfig:
-    """The base setting on a fifth of the training windows, with none held out.
+    """The base setting on a fifth of the training windows, with none held out; ``optimizer`` are
+    fields of :class:`~fwrnn_core.training.OptimizerConfig` that are changed.
 
     >>> short_run(epochs=2, radius=0.1).optimizer.radius
     0.1
-
-    Parameters
-    ----------
-    source : of the data
-    optimizer : fields of :class:`~fwrnn_core.training.OptimizerConfig` that are changed
     """
     changes = {f"optimizer.{name}": value for name, value in optimizer.items()}
     data = {"data.train_limit": 1200, "data.validation": 0.0, "data.options": {"source": source}}
@@ -37,10 +33,10 @@ def short_run(*, epochs: int, seed: int = 0, source: str = "auto", **optimizer: 
 def live(
     variants: Mapping[str, Mapping[str, Any]],
     *,
-    seeds: Sequence[int] = (0,),
-    epochs: int = 4,
-    source: str = "auto",
-    device: str = "auto",
+    seeds: Sequence[int],
+    epochs: int,
+    source: str,
+    device: str,
     **optimizer: Any,
 ) -> dict[str, list[Record]]:
     """Short runs around the base setting, one per seed, by label.
@@ -48,21 +44,13 @@ def live(
     ``variants`` maps a label to fields of the optimizer: ``{"small": {"radius": 0.1}}``;
     ``optimizer`` are fields that all of them share.
     """
-    return {
-        name: [
-            train(
-                # Held out as in the recorded runs, so that they train on the same people.
-                short_run(
-                    epochs=epochs, seed=seed, source=source, **{**optimizer, **changes}
-                ).replace(**{"data.validation": 0.2}),
-                store=False,
-                progress=False,
-                device=device,
-            )
-            for seed in seeds
-        ]
+    configs = {
+        name: short_run(epochs=epochs, source=source, **{**optimizer, **changes})
         for name, changes in variants.items()
     }
+    # Held out as in the recorded runs, so that they train on the same people.
+    options: dict[str, Any] = {"epochs": epochs, "device": device, "data.validation": 0.2}
+    return {name: reports.live(config, seeds=seeds, **options) for name, config in configs.items()}
 
 
 def at_point(model: nn.Module, point: Tensor) -> nn.Module:

@@ -16,10 +16,9 @@ import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.ablation.words import by_accuracy, by_loss
-from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Coverage, Evidence
-from fwrnn_core.fairness import Paired, empty, estimate, paired
-from fwrnn_core.reports import X_AXES, markdown_table, note, x_label
+from fwrnn_core.fairness import Paired, differences, empty, estimate, on_side, paired
+from fwrnn_core.reports import draw_groups, markdown_table, note, seeds_done
 from fwrnn_core.training import Record
 
 if TYPE_CHECKING:
@@ -64,11 +63,6 @@ class Series:
     evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     @property
-    def command(self) -> str:
-        """What trains the series."""
-        return f"fwrnn train 'ablations/{self.name}/*' --jobs 2"
-
-    @property
     def base(self) -> str:
         """The base setting's name in this series."""
         return BASE[self.name]
@@ -97,12 +91,11 @@ class Series:
 
     def state(self) -> str:
         """What there is and what is missing, in words."""
-        return self.coverage().words(self.command)
+        return self.coverage().words(f"fwrnn train 'ablations/{self.name}/*' --jobs 2")
 
     def records(self, setting: str) -> dict[int, Record]:
         """The finished runs of one setting by seed, diverged ones too."""
-        found = {s: self.evidence.record(n) for s, n in self.planned[setting].items()}
-        return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
+        return self.evidence.finished(self.planned[setting])
 
     def accuracies(self, setting: str) -> dict[int, float]:
         """Test accuracy in per cent at the epoch chosen on validation, by seed."""
@@ -129,74 +122,67 @@ class Series:
 
     # Figures
 
-    def draw(self, ax: Axes, settings: Sequence[str] | None = None) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot per seed, a bar at the mean, one place per setting; a thin line joins each seed's
         dots. Gaps say that they are."""
-        order = list(settings or self.planned)
-        if not self.begun:
-            note(ax, "no complete run yet")
-            return
-        self._columns(ax, dict(enumerate(order)), figures.LOOKS[0], 0.25)
-        ax.set_xticks(range(len(order)), [self.label(s) for s in order])
-        self._finish(ax, len(order))
+        order = list(self.planned)
+        looks = figures.LOOKS[:1] * len(order)
+        self._places(ax, [dict(enumerate(order))], looks, 0.25, order)
 
     def draw_grid(self, ax: Axes, columns: Sequence[str], rows: Mapping[str, str]) -> None:
         """As :meth:`draw` for settings named ``column-row``: rows stand side by side.
 
         ``rows`` maps the end of the settings' names to a label; every row has its own marker.
         """
+        planned, groups = self.planned, []
+        for place, column in enumerate(columns):
+            beside = [f"{column}-{row}" for row in rows if f"{column}-{row}" in planned]
+            start = place - 0.36 * (len(rows) - 1) / 2
+            groups.append({start + 0.36 * i: setting for i, setting in enumerate(beside)})
+        self._places(ax, groups, figures.LOOKS, 0.14, columns)
+        if self.begun:
+            for look, name in zip(figures.LOOKS, rows.values(), strict=False):
+                ax.plot([], [], look.marker, color=look.color, label=name)
+            ax.figure.legend(
+                *ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(rows)
+            )
+
+    def _places(
+        self,
+        ax: Axes,
+        groups: Iterable[Mapping[float, str]],
+        looks: Sequence[figures.Look],
+        half: float,
+        names: Sequence[str],
+    ) -> None:
+        """Settings at their places on the axis; a line joins the dots of a seed in each group, as
+        the differences are taken along it. ``half`` is half the width of a bar."""
         if not self.begun:
             note(ax, "no complete run yet")
             return
-        planned = self.planned
-        for place, column in enumerate(columns):
-            beside = [f"{column}-{row}" for row in rows if f"{column}-{row}" in planned]
-            places = {s: place + 0.36 * (i - (len(rows) - 1) / 2) for i, s in enumerate(beside)}
-            self._join(ax, {where: setting for setting, where in places.items()})
-            for number, (setting, where) in enumerate(places.items()):
-                self._column(ax, where, setting, figures.LOOKS[number], 0.14)
-        for number, name in enumerate(rows.values()):
-            look = figures.LOOKS[number]
-            ax.plot([], [], look.marker, color=look.color, label=name)
-        ax.set_xticks(range(len(columns)), [self.label(c) for c in columns])
-        self._finish(ax, len(columns))
-        ax.figure.legend(
-            *ax.get_legend_handles_labels(), loc="outside lower center", ncols=len(rows)
-        )
-
-    def _finish(self, ax: Axes, places: int) -> None:
-        ax.set_xlim(-0.6, places - 0.4)
+        for group in groups:
+            found = {place: self.accuracies(setting) for place, setting in group.items()}
+            for seed in sorted({seed for values in found.values() for seed in values}):
+                there = [(place, values[seed]) for place, values in found.items() if seed in values]
+                ax.plot(*zip(*there, strict=True), color=figures.FAINT, linewidth=0.7, zorder=1)
+            for (place, setting), look in zip(group.items(), looks, strict=False):
+                values = list(found[place].values())
+                lost = len(self.records(setting)) - len(values)
+                if not values and not lost:
+                    empty(ax, place)
+                    continue
+                ax.plot([place] * len(values), values, look.marker, color=look.color, alpha=0.6)
+                if values:
+                    ends = place - half, place + half
+                    ax.hlines(np.mean(values), *ends, color=look.color, linewidth=2)
+                if lost:
+                    where, words = ax.get_xaxis_transform(), f"{lost} diverged"
+                    ax.text(
+                        place, 0.02, words, transform=where, ha="center", fontsize=9, rotation=90
+                    )
+        ax.set_xticks(range(len(names)), [self.label(name) for name in names])
+        ax.set_xlim(-0.6, len(names) - 0.4)
         ax.set_ylabel("test accuracy (%)")
-
-    def _columns(
-        self, ax: Axes, settings: Mapping[float, str], look: figures.Look, half: float
-    ) -> None:
-        self._join(ax, settings)
-        for place, setting in settings.items():
-            self._column(ax, place, setting, look, half)
-
-    def _join(self, ax: Axes, settings: Mapping[float, str]) -> None:
-        """A thin line through the dots of each seed: the differences are taken along it."""
-        found = {place: self.accuracies(setting) for place, setting in settings.items()}
-        for seed in sorted({seed for values in found.values() for seed in values}):
-            there = [(place, values[seed]) for place, values in found.items() if seed in values]
-            ax.plot(*zip(*there, strict=True), color=figures.FAINT, linewidth=0.7, zorder=1)
-
-    def _column(
-        self, ax: Axes, place: float, setting: str, look: figures.Look, half: float
-    ) -> None:
-        values = list(self.accuracies(setting).values())
-        lost = len(self.records(setting)) - len(values)
-        if not values and not lost:
-            empty(ax, place)
-            return
-        ax.plot([place] * len(values), values, look.marker, color=look.color, alpha=0.6)
-        if values:
-            ax.hlines(np.mean(values), place - half, place + half, color=look.color, linewidth=2)
-        if lost:
-            where = ax.get_xaxis_transform()
-            words = f"{lost} diverged"
-            ax.text(place, 0.02, words, transform=where, ha="center", fontsize=9, rotation=90)
 
     def draw_losses(
         self,
@@ -208,63 +194,38 @@ class Series:
     ) -> None:
         """Training loss over ``x`` (a key of :data:`~fwrnn_core.reports.X_AXES`): mean of the
         seeds with their range; names at the ends."""
-        if x not in X_AXES:
-            raise unknown("x axis", x, X_AXES)
-        every: list[Record] = []
-        order = list(settings or self.planned)
-        # A setting keeps its look whichever others have been run.
-        looks = figures.looks([self.label(s) for s in order])
-        for setting in order:
-            runs = [r for r in self.records(setting).values() if r.status == "complete"]
-            if not runs:
-                continue
-            name = self.label(setting)
-            drawn = figures.spread([r.curve("train_loss") for r in runs], "range")
-            at = np.mean([r.curve(x) for r in runs], axis=0)
-            every += runs
-            figures.band(ax, at, drawn, looks[name], name)
-        if not ax.get_lines():
+        groups = {
+            self.label(s): [r for r in self.records(s).values() if r.status == "complete"]
+            for s in settings or self.planned
+        }
+        if any(groups.values()):
+            draw_groups(ax, groups, x, "train_loss", ends=ends)
+        else:
             note(ax, "no complete run yet")
-        elif ends:
-            figures.label_ends(ax)
-        ax.set_xlabel(x_label(x, every))
-        ax.set_ylabel("training loss")
 
     # Words
 
     def table(self) -> str:
         """Per setting, run or not: accuracy and difference from the base with the half-width of
         their 95 % intervals, outer updates, agreement."""
-        header = [
-            self.what,
-            "seeds",
-            "test accuracy (%)",
-            "minus the base (points)",
-            "updates",
-            "agreement",
-        ]
+        header = [self.what, "seeds", "test accuracy (%)", "minus the base (points)"]
+        header += ["updates", "agreement"]
         rows = []
         for setting, planned in self.planned.items():
             runs, good = self.records(setting), self.accuracies(setting)
             lost = len(runs) - len(good)
-            seeds = f"{len(good)} of {len(planned)}" + (f", {lost} diverged" if lost else "")
-            if not good:
-                what = "diverged" if lost else "not run yet"
-                rows.append([self.label(setting), seeds, what, *["–"] * 3])
-                continue
-            done = [r for r in runs.values() if r.status == "complete"]
-            difference = self.compare(setting)
-            shown = str(difference) if difference.n else "–"
-            rows.append(
-                [
-                    self.label(setting),
-                    seeds,
-                    str(estimate(list(good.values()))),
-                    "base" if setting == self.base else shown,
+            row = [self.label(setting), seeds_done(len(good), len(planned), lost)]
+            if good:
+                done = [r for r in runs.values() if r.status == "complete"]
+                row += [
+                    str(estimate(good.values())),
+                    "base" if setting == self.base else str(self.compare(setting)),
                     f"{np.mean([r.curve('updates')[-1] for r in done]):,.0f}",
                     f"{np.mean([np.nanmean(r.curve('agreement')) for r in done]):.2f}",
                 ]
-            )
+            else:
+                row += ["diverged" if lost else "not run yet", *["–"] * 3]
+            rows.append(row)
         return markdown_table(header, rows)
 
     def reading(self) -> str:
@@ -276,39 +237,34 @@ class Series:
         }
         if len(means) < 2:
             return "Nothing can be read yet: that takes two settings with two seeds each."
-        parts = []
         best = max(means, key=lambda s: means[s])
-        parts.append(f"- Highest mean: {self.label(best)}, {means[best]:.2f} %.")
+        parts = [f"- Highest mean: {self.label(best)}, {means[best]:.2f} %."]
         if self.base in means:
             others = [s for s in means if s != self.base]
             parts += self._against_base(others)
             if by_loss := self._by_loss(others):
                 parts.append(f"- {by_loss}")
-        parts += self._lost()
-        if (noise := self.rounding()) is not None:
-            parts.append(noise)
-        return "\n".join(parts)
+        lost = {s: len(self.records(s)) - len(self.accuracies(s)) for s in self.planned}
+        words = [f"{self.label(s)} ({n} of {len(self.planned[s])})" for s, n in lost.items() if n]
+        if words:
+            parts.append(f"- Diverged: {', '.join(words)}.")
+        return "\n".join(filter(None, [*parts, self.rounding()]))
 
     def _against_base(self, others: Iterable[str]) -> list[str]:
         tests = {s: self.compare(s) for s in others}
         base, lines = self.label(self.base), []
-        words = {1: f"Above the base setting, {base}", -1: f"Below the base setting, {base}"}
-        for side, text in words.items():
-            members = [f"{self.label(s)} {t}" for s, t in tests.items() if t.side == side]
-            if members:
-                lines.append(f"- {text}: {'; '.join(members)} points.")
-        undecided = [self.label(s) for s, t in tests.items() if t.side == 0]
-        if undecided:
+        for side, word in ((1, "Above"), (-1, "Below")):
+            if members := [f"{self.label(s)} {tests[s]}" for s in on_side(tests, side)]:
+                lines.append(f"- {word} the base setting, {base}: {'; '.join(members)} points.")
+        if undecided := [self.label(s) for s in on_side(tests, 0)]:
             lines.append(f"- No detectable difference from {base}: {'; '.join(undecided)}.")
         return lines
 
     def _by_loss(self, others: Iterable[str]) -> str:
         """The same by validation loss, which decides more: it is no count of right answers. Empty
         where no validation part was kept."""
-        base = self.losses(self.base)
-        tests = {self.label(s): paired(self.losses(s), base) for s in others}
-        tests = {s: t for s, t in tests.items() if t.n >= 2}
-        return by_loss(tests) if tests else ""
+        tests = differences({s: self.losses(s) for s in (self.base, *others)}, self.base, 2)
+        return by_loss({self.label(s): test for s, test in tests.items()}) if tests else ""
 
     def brief(self) -> str:
         """The reading in two sentences, for the top of a page."""
@@ -319,11 +275,6 @@ class Series:
         tests = {self.label(s): self.compare(s) for s in others}
         first = by_accuracy(tests, self.what, base, seeds)
         return f"{first} {self._by_loss(others)}".strip()
-
-    def _lost(self) -> list[str]:
-        lost = {s: len(self.records(s)) - len(self.accuracies(s)) for s in self.planned}
-        words = [f"{self.label(s)} ({n} of {len(self.planned[s])})" for s, n in lost.items() if n]
-        return [f"- Diverged: {', '.join(words)}."] if words else []
 
     def rounding(self) -> str | None:
         """How far runs of one and the same config lie apart, as a line; None without a repeat.

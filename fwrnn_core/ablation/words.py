@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fwrnn_core.fairness import Paired
+from fwrnn_core.fairness import Paired, on_side
 from fwrnn_core.reports import listed
+from fwrnn_core.wording import be
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 BETTER, WORSE = "better", "worse"
@@ -28,30 +29,20 @@ def predicate(members: Sequence[str], word: str) -> str:
     """
     if not members:
         return ""
-    return f"{listed(members)} {'is' if len(members) == 1 else 'are'} {word}"
+    return f"{listed(members)} {be(len(members))} {word}"
 
 
 def by_accuracy(tests: Mapping[str, Paired], what: str, base: str, seeds: int) -> str:
-    """One sentence that holds settings, by their labels, against the base setting.
-
-    Parameters
-    ----------
-    tests : paired differences from the base in a measure whose larger values are better
-    what : what is varied
-    seeds : how many runs the base has
+    """One sentence that holds settings, by their labels, against the base setting, which has so
+    many ``seeds``; of ``tests`` in a measure whose larger values are better.
 
     >>> tests = {"1": Paired(-2.0, -9.0, 5.0, 0.4, 3), "2": Paired(1.0, -3.0, 5.0, 0.4, 3)}
     >>> by_accuracy(tests, "K", "5", seeds=3).partition("; ")[2]
     'the largest difference is that of *1*, −2.0 ± 7.0 points, which so few seeds cannot ...'
     """
-    sides = {f"*{name}*": test.side for name, test in tests.items()}
+    better, worse, equal = ([f"*{name}*" for name in on_side(tests, s)] for s in (1, -1, 0))
     where = f"in test accuracy ({counted(seeds, 'seed')})"
-    clauses = [
-        predicate([name for name, its in sides.items() if its == side], word)
-        for side, word in ((1, BETTER), (-1, WORSE))
-    ]
-    decided = "; ".join(filter(None, clauses))
-    equal = [name for name, side in sides.items() if not side]
+    decided = "; ".join(filter(None, (predicate(better, BETTER), predicate(worse, WORSE))))
     if decided:
         shows = "shows" if len(equal) == 1 else "show"
         rest = f"; {counted(len(equal), 'setting')} {shows} no detectable difference"
@@ -76,9 +67,9 @@ def by_loss(tests: Mapping[str, Paired]) -> str:
     """
     clauses = []
     for side, word in ((-1, BETTER), (1, WORSE)):
-        names = {f"*{name}*": test.rounded(3) for name, test in tests.items() if test.side == side}
-        if names:
-            clauses.append(f"{predicate(list(names), word)} ({'; '.join(names.values())}")
+        if names := on_side(tests, side):
+            values = "; ".join(tests[name].rounded(3) for name in names)
+            clauses.append(f"{predicate([f'*{name}*' for name in names], word)} ({values}")
     if not clauses:
         return "In validation loss, no difference is detectable."
     said = "), and ".join(clauses)

@@ -16,8 +16,8 @@ from typing import Any
 from fwrnn_core import paths
 from fwrnn_core.batch.local import Worker, running
 from fwrnn_core.batch.plan import Plan
-from fwrnn_core.batch.progress import Outcome, Progress
-from fwrnn_core.batch.report import Failure
+from fwrnn_core.batch.pool import Progress
+from fwrnn_core.batch.report import Failure, Outcome
 from fwrnn_core.errors import ConfigError
 
 

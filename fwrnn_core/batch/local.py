@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from fwrnn_core import paths
-from fwrnn_core.batch.note import note
 from fwrnn_core.batch.plan import Plan
-from fwrnn_core.batch.progress import Outcome, Progress
-from fwrnn_core.batch.report import Failure
+from fwrnn_core.batch.pool import Progress
+from fwrnn_core.batch.report import Failure, Outcome, note
 
 Report = Callable[[str, float], None]
 

@@ -160,16 +160,8 @@ def _check_kind(notebook: str, name: str, value: Any, default_text: str) -> None
         default = ast.literal_eval(default_text)
     except (ValueError, SyntaxError):
         return
-    kinds: dict[type, tuple[type, ...]] = {
-        bool: (bool,),
-        int: (int, float),
-        float: (int, float),
-        list: (list, tuple),
-        tuple: (list, tuple),
-        str: (str,),
-        dict: (dict,),
-    }
-    wanted = kinds.get(type(default))
+    alike: list[tuple[type, ...]] = [(bool,), (int, float), (list, tuple), (dict,), (str,)]
+    wanted = next((kinds for kinds in alike if type(default) in kinds), None)
     # A number may be given where text is the default: "spectral" or 2 are both norms.
     if wanted is None or (isinstance(default, str) and not isinstance(value, str)):
         return

@@ -72,17 +72,12 @@ def plan(
     checked = {name: _parameters.check(name, given, profile, here) for name in notebooks}
     graph = Graph(paths.PACKAGE)
     stamps = {name: stamp(name, checked[name], graph, fetch) for name in notebooks}
-    return [
-        _plan_one(name, checked[name], folder / name, stamps[name], force) for name in notebooks
-    ]
-
-
-def _plan_one(
-    notebook: str, parameters: Mapping[str, Any], output: Path, new: Stamp, force: bool
-) -> Plan:
-    old, seconds = last_run(output)
-    reasons = ["asked to"] if force else changes(old, new)
-    return Plan(notebook, parameters, output, new, reasons, seconds)
+    plans = []
+    for name, new in stamps.items():
+        old, seconds = last_run(folder / name)
+        reasons = ["asked to"] if force else changes(old, new)
+        plans.append(Plan(name, checked[name], folder / name, new, reasons, seconds))
+    return plans
 
 
 def last_run(output: Path) -> tuple[Stamp | None, float]:

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
 
 from fwrnn_core.batch.plan import Plan
-from fwrnn_core.batch.progress import Outcome, Progress, describe
+from fwrnn_core.batch.report import Outcome, describe
 from fwrnn_core.errors import ConfigError, unknown
 
 ENGINES = ("local", "dask")
+
+
+@dataclass
+class Progress:
+    """One bar over all cells of all notebooks, with the names of those now running."""
+
+    total: int
+    disable: bool = False
+    _done: dict[str, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.bar = tqdm(
+            total=float(self.total),
+            desc="notebooks",
+            disable=self.disable,
+            bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed}<{remaining} {postfix}",
+            dynamic_ncols=True,
+        )
+
+    def cell(self, notebook: str, share: float) -> None:
+        """``share`` of ``notebook`` is done (0 … 1)."""
+        with self._lock:
+            self.bar.update(share - self._done.get(notebook, 0.0))
+            self._done[notebook] = share
+            running = (Path(n).stem for n, s in self._done.items() if s < 1)
+            self.bar.set_postfix_str(", ".join(running))
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self.bar.write(text, file=sys.stderr)
 
 
 def check_options(jobs: int, engine: str, scheduler: str | None) -> None:

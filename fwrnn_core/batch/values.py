@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from fwrnn_core.errors import ConfigError, unknown
+from fwrnn_core.errors import ConfigError, choice, unknown
 
 
 class Rule(NamedTuple):
@@ -23,6 +23,17 @@ class Rule(NamedTuple):
 
     says: str
     take: Callable[[Any], Any]
+
+
+def _rule(says: str, holds: Callable[[Any], object]) -> Rule:
+    """A rule that hands on the value as it is."""
+
+    def take(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError
+        return value
+
+    return Rule(says, take)
 
 
 def _number(value: Any) -> float:
@@ -48,12 +59,6 @@ def whole(low: int, high: int | None = None) -> Rule:
     )
 
 
-def _positive(value: Any) -> float:
-    if not 0 < _number(value) < math.inf:
-        raise ValueError
-    return value
-
-
 def _norm(value: Any) -> float | str:
     from fwrnn_core.optim.balls import check_norm
 
@@ -64,32 +69,17 @@ def _norm(value: Any) -> float | str:
     return value
 
 
-def _finite(value: Any) -> float:
-    if not math.isfinite(_number(value)):
-        raise ValueError
-    return value
-
-
-def _device(value: Any) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", value):
-        raise ValueError
-    return value
-
-
 def _surface(value: Any) -> str:
     from fwrnn_core.explorer import slices, surfaces
 
-    known = [*surfaces.analytic(), *slices.names()]
-    if value not in known:
-        raise unknown("surface", value, known)
+    choice("surface", value, [*surfaces.analytic(), *slices.names()])
     return str(value)
 
 
 def _method(value: Any) -> str:
     from fwrnn_core.experiments import fair
 
-    if value not in fair.METHODS:
-        raise unknown("method", value, fair.METHODS)
+    choice("method", value, fair.METHODS)
     return str(value)
 
 
@@ -106,8 +96,7 @@ def _long_runs(value: Any) -> dict[str, str]:
     runs = [*experiments.catalogue(), *records.names(f"{folder}*")]
     known = {name.removeprefix(folder) for name in runs if name.startswith(folder)}
     for name in value:
-        if name not in known:
-            raise unknown("run of long_runs", name, known)
+        choice("run of long_runs", name, known)
     return value
 
 
@@ -125,13 +114,8 @@ def check_device(notebook: str, name: str) -> None:
 
 def word(*known: str) -> Rule:
     """One of a few words."""
-
-    def take(value: Any) -> str:
-        if value not in known:
-            raise ValueError
-        return value
-
-    return Rule(" or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])]), take)
+    says = " or ".join([", ".join(map(repr, known[:-1])), repr(known[-1])])
+    return _rule(says, known.__contains__)
 
 
 def several(rule: Rule, count: int | None = None, distinct: bool = False) -> Rule:
@@ -150,7 +134,12 @@ def several(rule: Rule, count: int | None = None, distinct: bool = False) -> Rul
     return Rule(f"a list of {number}{each}", take)
 
 
-POSITIVE = Rule("a finite number above 0", _positive)
+POSITIVE = _rule("a finite number above 0", lambda value: 0 < _number(value) < math.inf)
+FINITE = _rule("a finite number", lambda value: math.isfinite(_number(value)))
+DEVICE = _rule(
+    "'auto', 'cpu', 'mps', 'cuda' or 'cuda:N'",
+    lambda value: re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", value),
+)
 NORM = Rule("a number from 1 to inf, 'spectral', 'nuclear' or 'newton-schulz'", _norm)
 SEED = whole(0, 2**31 - 1)
 COUNT = whole(1)
@@ -172,8 +161,8 @@ RULES = {
     **dict.fromkeys(("radius", "learning_rate"), POSITIVE),
     "radii": several(POSITIVE, distinct=True),
     "norm": NORM,
-    "start": several(Rule("a finite number", _finite), 2),
-    "device": Rule("'auto', 'cpu', 'mps', 'cuda' or 'cuda:N'", _device),
+    "start": several(FINITE, 2),
+    "device": DEVICE,
     # MNIST has so many training images.
     "images": whole(1, 60_000),
     "digit": whole(0, 59_999),

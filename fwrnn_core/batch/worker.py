@@ -8,11 +8,9 @@ closes, the parent is gone or wants no more: the kernel is shut down and the wor
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import queue
-import shutil
 import signal
 import sys
 import threading
@@ -20,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from fwrnn_core.batch.note import insert
-from fwrnn_core.batch.report import Failure, failure_of, stderr_notes
+from fwrnn_core import locks
+from fwrnn_core.batch.report import Failure, failure_of, insert, stderr_notes
 
 
 def main() -> None:
@@ -110,21 +108,9 @@ def _execute(job: dict[str, Any], events: TextIO) -> dict[str, Any]:
 
 
 def _place(made: Path, output: Path) -> None:
-    """Move a finished file to ``output``, where a reader sees the old copy or the new one."""
-    try:
-        os.replace(made, output)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    else:
-        return
-    # A rename does not reach another filesystem: the bytes travel first, the rename is over there.
-    arriving = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        shutil.copyfile(made, arriving)
-        os.replace(arriving, output)
-    finally:
-        arriving.unlink(missing_ok=True)
+    """Move a finished file to ``output``, be it on another filesystem, where a reader sees the old
+    copy or the new one."""
+    locks.write_atomic(output, made.read_bytes())
     made.unlink()
 
 
@@ -134,7 +120,6 @@ def _keep(copy: Path, *places: Path) -> str | None:
         return None
     for place in places:
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
             _place(copy, place)
         except OSError:
             continue

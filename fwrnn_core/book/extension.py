@@ -84,15 +84,10 @@ def without_silence(notebook: dict[str, Any]) -> dict[str, Any]:
         data = output.get("data", {})
         return "text/markdown" in data and not "".join(data["text/markdown"]).strip()
 
-    return {
-        **notebook,
-        "cells": [
-            {**cell, "outputs": [o for o in cell["outputs"] if not silent(o)]}
-            if "outputs" in cell
-            else cell
-            for cell in notebook["cells"]
-        ],
-    }
+    for cell in notebook["cells"]:
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell["outputs"] if not silent(output)]
+    return notebook
 
 
 def assigned(cell: dict[str, Any]) -> set[str]:

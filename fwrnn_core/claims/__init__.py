@@ -10,11 +10,10 @@ before its last epoch, the finding shows what there is and gives no verdict.
     print(claims.table(rows))
 """
 
-from fwrnn_core.claims.claim import PARTS, Claim
+from fwrnn_core.claims.claim import PARTS
 from fwrnn_core.claims.comparisons import times_apart
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.report import (
-    Row,
     corrected,
     examine,
     examine_all,
@@ -23,22 +22,4 @@ from fwrnn_core.claims.report import (
     summary,
     table,
 )
-from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
-
-__all__ = [
-    "CLAIMS",
-    "FAIR",
-    "PARTS",
-    "Claim",
-    "Finding",
-    "Row",
-    "Verdict",
-    "corrected",
-    "examine",
-    "examine_all",
-    "rules_in_words",
-    "sources",
-    "summary",
-    "table",
-    "times_apart",
-]
+from fwrnn_core.claims.verdicts import FAIR, Verdict

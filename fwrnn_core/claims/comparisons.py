@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fwrnn_core.claims import repeats
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import ENOUGH, signed
+from fwrnn_core.fairness import ENOUGH, Paired, repeats, signed
 from fwrnn_core.reports import (
     first_reaching,
     last_accuracy,
@@ -26,7 +25,7 @@ from fwrnn_core.reports import (
     short,
 )
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import counted, label
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,29 @@ class Comparison(ABC):
         """The value by the paper's own numbers; None where it printed none."""
         return None
 
-    @abstractmethod
     def measure(self, evidence: Evidence) -> Measured:
         """The value by the records."""
+        runs = evidence.begun(self.names())
+        return self.compare(runs, evidence) if len(runs) == len(self.names()) else Measured(None)
+
+    @abstractmethod
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
+        """The value by the record of each run, all of which have an epoch."""
 
     @abstractmethod
     def show(self, value: float, half: float | None = None) -> str:
         """The value in words, with its unit and, where it is shown, its interval."""
+
+
+@dataclass(frozen=True)
+class Pair(Comparison):
+    """Of two runs, the first of which has something more of what the claim says."""
+
+    first: str
+    second: str
+
+    def names(self) -> tuple[str, ...]:
+        return self.first, self.second
 
 
 _DATA = {"pixel": "Pixel", "permuted": "Permute", "har2": "clean", "noisy-har2": "noisy"}
@@ -96,6 +111,11 @@ def in_print(name: str, what: str = "accuracy") -> float | None:
     return float(published()[table][method][column][what])
 
 
+def joined(*parts: str) -> str:
+    """Those parts that say something, one after the other."""
+    return "; ".join(filter(None, parts))
+
+
 def _common(records: Sequence[Record]) -> int:
     return min(r.epochs for r in records)
 
@@ -125,10 +145,7 @@ class Accuracy(Comparison):
             return None
         return sum(sign * v for sign, v in values if v is not None)
 
-    def measure(self, evidence: Evidence) -> Measured:
-        runs = evidence.begun(self.names())
-        if len(runs) < len(self.terms):
-            return Measured(None)
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
         if not _all_final(runs):
             # Unfinished runs are compared over the epochs that all of them have.
             value = sum(
@@ -136,27 +153,30 @@ class Accuracy(Comparison):
                 for (sign, _), run in zip(self.terms, runs, strict=True)
             )
             return Measured(value, False, _lost(runs))
-        best, lost = repeats.difference(evidence, self.terms), repeats.lost(evidence, self.names())
-        if best is None:
-            return Measured(None, note=lost, comparable=False)
-        borrowed = best.half is not None and best.seeds < ENOUGH
-        spread = ", spread of the repeated rows" if borrowed else ""
-        notes = [lost, f"{_seeds(best.seeds)}{spread}"]
-        if best.half is not None:
-            # The best of many epochs lifts a restless curve more than a steady one.
-            at_last = repeats.difference(evidence, self.terms, last_accuracy)
-            notes += [f"at the last epoch {at_last}"]
-        apart = best.half is None or abs(best.value) > best.half
-        return Measured(
-            best.value, note="; ".join(filter(None, notes)), apart=apart, half=best.half
-        )
+        best, notes = repeats.difference(evidence, self.terms), []
+        if best.n:
+            borrowed = not math.isnan(best.low) and best.n < ENOUGH
+            notes.append(counted(best.n, "seed") + ", spread of the repeated rows" * borrowed)
+            if not math.isnan(best.low):
+                # The best of many epochs lifts a restless curve more than a steady one.
+                at_last = repeats.difference(evidence, self.terms, last_accuracy)
+                notes.append(f"at the last epoch {at_last}")
+        return _over_seeds(best, repeats.diverged(evidence, self.names()), *notes)
 
     def show(self, value: float, half: float | None = None) -> str:
-        return f"{repeats.Difference(value, half, 0)} points"
+        width = "" if half is None else f" ± {half:.2f}"
+        return f"{signed(value)}{width} points"
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' * (count > 1)}"
+def _over_seeds(found: Paired, *notes: str) -> Measured:
+    """A difference over the seeds that have all its runs complete; there may be none."""
+    note = joined(*notes)
+    if not found.n:
+        return Measured(None, note=note, comparable=False)
+    if math.isnan(found.low):
+        return Measured(found.difference, note=note)
+    half = (found.high - found.low) / 2
+    return Measured(found.difference, note=note, apart=found.side != 0, half=half)
 
 
 def gain(better: str, worse: str) -> Accuracy:
@@ -165,19 +185,10 @@ def gain(better: str, worse: str) -> Accuracy:
 
 
 @dataclass(frozen=True)
-class Loss(Comparison):
-    """How much lower one training loss ends than another, at the last epoch that both have."""
+class Loss(Pair):
+    """How much lower the first training loss ends than the second, at the last epoch of both."""
 
-    lower: str
-    higher: str
-
-    def names(self) -> tuple[str, ...]:
-        return self.lower, self.higher
-
-    def measure(self, evidence: Evidence) -> Measured:
-        runs = evidence.begun(self.names())
-        if len(runs) < 2:
-            return Measured(None)
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
         last = _common(runs) - 1
         low, high = (float(r.curve("train_loss")[last]) for r in runs)
         return Measured(high - low, _all_final(runs), _lost(runs))
@@ -201,9 +212,9 @@ def times_apart(ratio: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Saving(Comparison):
-    """Share that ``ours`` saves of the time that ``baseline`` takes for an epoch, 0 … 1; negative
-    if it takes more.
+class Saving(Pair):
+    """Share that the first run saves of the time that the second takes for an epoch, 0 … 1;
+    negative if it takes more.
 
     An epoch takes the same time all along, so that one epoch of each run is enough. The median
     epochs are judged only if both runs were timed on the same kind of machine and under the same
@@ -211,20 +222,11 @@ class Saving(Comparison):
     on what they were timed: on a GPU, as in the paper, large minibatches cost less.
     """
 
-    ours: str
-    baseline: str
-
-    def names(self) -> tuple[str, ...]:
-        return self.ours, self.baseline
-
     def printed(self) -> float | None:
         ours, baseline = (in_print(n, "time") for n in self.names())
         return 1 - ours / baseline if ours is not None and baseline is not None else None
 
-    def measure(self, evidence: Evidence) -> Measured:
-        runs = evidence.begun(self.names())
-        if len(runs) < 2:
-            return Measured(None)
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
         if not same_machine(runs):
             return Measured(None, False, "timed on different machines", False)
         ratio = seconds_per_epoch(runs[0]) / seconds_per_epoch(runs[1])
@@ -246,28 +248,18 @@ def _timed_on(record: Record) -> str:
 
 
 @dataclass(frozen=True)
-class Earlier(Comparison):
-    """Share of ``x`` that ``ours`` saves until the training loss that both runs reach, or with
+class Earlier(Pair):
+    """Share of ``x`` that the first run saves until the training loss that both reach, or with
     ``accuracy``, until the test accuracy that both reach."""
 
-    ours: str
-    baseline: str
     x: str = "epoch"
     accuracy: bool = False
 
-    def names(self) -> tuple[str, ...]:
-        return self.ours, self.baseline
-
-    def measure(self, evidence: Evidence) -> Measured:
-        runs = evidence.begun(self.names())
-        if len(runs) < 2:
-            return Measured(None)
-        if self.accuracy:
-            level = min(float(np.nanmax(r.curve("test_accuracy"))) for r in runs)
-            spent = [first_reaching(r, "test_accuracy", level, self.x) for r in runs]
-        else:
-            level = max(float(np.nanmin(r.curve("train_loss"))) for r in runs)
-            spent = [first_reaching(r, "train_loss", level, self.x) for r in runs]
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
+        curve = "test_accuracy" if self.accuracy else "train_loss"
+        values = [r.curve(curve) for r in runs]
+        level = min(map(np.nanmax, values)) if self.accuracy else max(map(np.nanmin, values))
+        spent = [first_reaching(r, curve, float(level), self.x) for r in runs]
         return Measured(1 - spent[0] / spent[1], _all_final(runs), _lost(runs))
 
     def show(self, value: float, half: float | None = None) -> str:
@@ -282,33 +274,21 @@ def _log_climb(record: Record, until: int | None = None) -> float:
 
 
 @dataclass(frozen=True)
-class Swing(Comparison):
-    """How much more a training loss climbs back on its way: log2 of the ratio of all its rises."""
+class Swing(Pair):
+    """How much more the first training loss climbs back on its way than the second: log2 of the
+    ratio of all their rises."""
 
-    rough: str
-    smooth: str
-
-    def names(self) -> tuple[str, ...]:
-        return self.rough, self.smooth
-
-    def measure(self, evidence: Evidence) -> Measured:
-        runs = [r for r in evidence.begun(self.names()) if r.epochs > 1]
-        if len(runs) < 2:
+    def compare(self, runs: Sequence[Record], evidence: Evidence) -> Measured:
+        if _common(runs) < 2:
             return Measured(None)
         rises = [_log_climb(r, _common(runs)) for r in runs]
         if any(map(math.isnan, rises)):
             return Measured(None, note="a loss that never rises")
         if not _all_final(runs):
             return Measured(rises[0] - rises[1], False)
-        terms = (1, self.rough), (-1, self.smooth)
-        found = repeats.difference(evidence, terms, _log_climb)
-        lost = repeats.lost(evidence, self.names())
-        if found is None:
-            return Measured(None, note=lost, comparable=False)
-        apart = found.half is None or abs(found.value) > found.half
-        notes = [lost, "" if found.half is None else _seeds(found.seeds)]
-        note = "; ".join(filter(None, notes))
-        return Measured(found.value, note=note, apart=apart, half=found.half)
+        found = repeats.difference(evidence, ((1, self.first), (-1, self.second)), _log_climb)
+        seeds = "" if math.isnan(found.low) else counted(found.n, "seed")
+        return _over_seeds(found, repeats.diverged(evidence, self.names()), seeds)
 
     def show(self, value: float, half: float | None = None) -> str:
         ends = (value,) if half is None else (value, value - half, value + half)

@@ -9,14 +9,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from fwrnn_core.claims import repeats
+from fwrnn_core.claims.comparisons import joined
 from fwrnn_core.claims.rules import Rule, Steadier, Within, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.tuned import LEARNED
-from fwrnn_core.fairness import repeated_runs
+from fwrnn_core.fairness import repeated_runs, repeats
 from fwrnn_core.reports import first_reaching, label, published
 from fwrnn_core.training import Record
+from fwrnn_core.wording import counted
 
 
 def learned(record: Record) -> float:
@@ -30,7 +31,6 @@ class Learns(Rule):
 
     ours: tuple[str, ...]
     baseline: str
-    name: ClassVar[str] = "learns"
     words: ClassVar[str] = (
         "a run has *learned* the Adding task once the mean training loss of an epoch is below half "
         "of 1/6, the error of always answering 1. The claim has three parts: Adam never learns, "
@@ -65,7 +65,6 @@ class Stuck(Rule):
     """A baseline that does not converge."""
 
     runs: tuple[str, ...]
-    name: ClassVar[str] = "stuck"
     words: ClassVar[str] = (
         "*no or very slow convergence* means a training loss that ends above half of ln 10, the "
         "loss of guessing: *reproduced* if so in every run, *partly* if in some, *not reproduced* "
@@ -90,7 +89,6 @@ class Converges(Rule):
     """A run that fits 0 and 1 by their mean square error."""
 
     run: str
-    name: ClassVar[str] = "converges"
     words: ClassVar[str] = (
         "a *desirable* mean square error is one that ends below half of 1/4, the error of "
         "always answering ½"
@@ -113,7 +111,6 @@ class SameLoss(Within):
     """Training losses that end alike."""
 
     margin: float = 0.05
-    name: ClassVar[str] = "same loss"
     words: ClassVar[str] = (
         "the *same performance* in training means a loss that ends at most 0.05 above Adam's, two "
         "per cent of ln 10, the loss of guessing: *reproduced* if that holds for every pair, "
@@ -125,7 +122,6 @@ class SameLoss(Within):
 class MuchSteadier(Steadier):
     """A claim that one loss swings far more than another."""
 
-    name: ClassVar[str] = "much steadier"
     words: ClassVar[str] = (
         "*much more stable* means that the other loss climbs back (the sum of all its rises from "
         "one epoch to the next) at least twice as much in every comparison: then *reproduced*, "
@@ -154,7 +150,6 @@ class Overtakes(Rule):
 
     ours: str
     baseline: str
-    name: ClassVar[str] = "overtakes"
     words: ClassVar[str] = (
         "*the baseline* passed within fewer epochs can be the accuracy that the paper has just "
         "quoted from the literature, or the best of Adam with the same settings and seed (the cell "
@@ -172,7 +167,7 @@ class Overtakes(Rule):
 
     def judge(self, evidence: Evidence) -> Finding:
         ours, theirs = (repeated_runs(evidence, n) for n in self.names())
-        seeds, lost = sorted(set(ours) & set(theirs)), repeats.lost(evidence, self.names())
+        seeds, lost = sorted(set(ours) & set(theirs)), repeats.diverged(evidence, self.names())
         if not seeds:
             return pending(evidence, self.names(), lost)
         level, limit = literature()
@@ -182,11 +177,11 @@ class Overtakes(Rule):
             sum(_sooner(ours[s], theirs[s]) for s in seeds),
         ]
         text = (
-            f"{100 * level:.2f} % with {counts[0]} of {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+            f"{100 * level:.2f} % with {counts[0]} of {counted(len(seeds), 'seed')}"
             f"{_when(quoted)}, by Adam with {sum(epoch < limit for epoch in adams)}{_when(adams)};"
             f" Adam's own best, sooner than Adam, with {counts[1]} of {len(seeds)}"
         )
-        text = "; ".join(filter(None, (text, lost)))
+        text = joined(text, lost)
         none = Verdict.UNDECIDED if any(counts) else Verdict.FAILS
         return Finding(text, (none, Verdict.PARTLY, Verdict.HOLDS)[counts.count(len(seeds))])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fwrnn_core import fairness
-from fwrnn_core.claims.comparisons import TIMES_ALIKE
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, joined
 from fwrnn_core.claims.curve_rules import learned
 from fwrnn_core.claims.rules import NEAR_ONE, Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
@@ -33,7 +33,6 @@ class Interval(Rule):
 
     terms: tuple[Term, ...]
     what: str = field(default="", kw_only=True)
-    name: ClassVar[str] = "interval"
     words: ClassVar[str] = (
         "accuracies are compared seed by seed, with a 95 % interval (± is half its width): a claim "
         "*holds* if the whole interval of the mean difference has the claimed sign, *does not "
@@ -54,12 +53,10 @@ class Interval(Rule):
         test = self.test(evidence)
         text = f"{self.what}: {test} points" if self.what else f"{test} points"
         gone = lost(evidence, self.terms)
-        if not _settled(evidence, self.terms) or test.n < 2:
-            so_far = "; ".join(filter(None, (text if test.n else "", gone)))
-            return pending(evidence, self.names(), so_far)
+        if not evidence.coverage(self.names()).whole or test.n < 2:
+            return pending(evidence, self.names(), joined(text if test.n else "", gone))
         words = {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}
-        text = "; ".join(filter(None, (f"{text}, {test.n} seeds", gone)))
-        return Finding(text, words[test.side])
+        return Finding(joined(f"{text}, {test.n} seeds", gone), words[test.side])
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ class Sized(Interval):
     ``unlike`` says in what they differ."""
 
     unlike: str
-    name: ClassVar[str] = "sized interval"
     words: ClassVar[str] = (
         "a claim that *names a size*, but on data other than that of the fair runs, can hold there "
         "*in part* at most, by its sign"
@@ -80,11 +76,6 @@ class Sized(Interval):
         return Finding(
             f"{finding.text} ({self.unlike})", Verdict.PARTLY if holds else finding.verdict
         )
-
-
-def _settled(evidence: Evidence, terms: tuple[Term, ...]) -> bool:
-    coverage = evidence.coverage(_final_names(terms))
-    return coverage.finished == len(coverage)
 
 
 def lost(evidence: Evidence, terms: Iterable[Term]) -> str:
@@ -109,14 +100,13 @@ class EveryInterval(Rule):
     """A claim about all of several comparisons."""
 
     intervals: tuple[Interval, ...]
-    name: ClassVar[str] = "every interval"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons *holds* if every interval has the claimed "
         "sign, *does not hold* as soon as one has the opposite sign, and is otherwise *undecided*"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(n for i in self.intervals for n in i.names()))
+    def parts(self) -> tuple[Interval, ...]:
+        return self.intervals
 
     def judge(self, evidence: Evidence) -> Finding:
         found, text = self._each(evidence)
@@ -130,7 +120,7 @@ class EveryInterval(Rule):
     def _each(self, evidence: Evidence) -> tuple[list[Verdict], str]:
         found = [i.judge(evidence).verdict for i in self.intervals]
         gone = lost(evidence, (term for i in self.intervals for term in i.terms))
-        return found, "; ".join(filter(None, (self.text(found), gone)))
+        return found, joined(self.text(found), gone)
 
     @staticmethod
     def text(found: Sequence[Verdict]) -> str:
@@ -154,7 +144,6 @@ class EveryInterval(Rule):
 class MostIntervals(EveryInterval):
     """A claim that something is often so."""
 
-    name: ClassVar[str] = "most intervals"
     words: ClassVar[str] = (
         "*often* under fair conditions means that more than half of the intervals have the claimed "
         "sign: then it *holds*. It holds *in part* if some have, *does not hold* if none has and "
@@ -182,7 +171,6 @@ class Cost(Rule):
     baseline: str
     x: ClassVar[str] = "seconds"
     tie: ClassVar[tuple[float, float]] = TIMES_ALIKE
-    name: ClassVar[str] = "cost"
     words: ClassVar[str] = (
         "training is *cheaper* if it reaches 90 % test accuracy in fewer seconds of one core with "
         "every seed, *not* if it takes more with every seed, and otherwise *undecided*. Seed by "
@@ -198,9 +186,8 @@ class Cost(Rule):
             {seed: until_level(record, self.x) for seed, record in found.items()} for found in runs
         )
         text, verdict = first_in(ours, baseline, self.tie)
-        text = "; ".join(filter(None, (text, self.unequal(*runs))))
-        coverage = evidence.coverage(self.names())
-        if coverage.finished < len(coverage) or not set(ours) & set(baseline):
+        text = joined(text, self.unequal(*runs))
+        if not evidence.coverage(self.names()).whole or not set(ours) & set(baseline):
             return pending(evidence, self.names(), text)
         if self.x == "seconds" and not timed_alike([r for side in runs for r in side.values()]):
             text = "timed on different machines or under two versions of the sources"
@@ -218,7 +205,6 @@ class Sooner(Cost):
 
     x: ClassVar[str] = "epoch"
     tie: ClassVar[tuple[float, float]] = (1, 1)
-    name: ClassVar[str] = "sooner"
     words: ClassVar[str] = (
         "*fewer epochs* under fair conditions are counted to 90 % test accuracy, however many "
         "gradients an epoch takes (the cell says how many): the claim *holds* if they are fewer "
@@ -274,7 +260,6 @@ def first_in(
 class TunedAdding(Rule):
     """Adding over 200 steps, learning rates searched alike: with how many seeds it is learned."""
 
-    name: ClassVar[str] = "tuned adding"
     words: ClassVar[str] = (
         "over 200 steps the claim on the Adding task *holds* if K = 1 and K = 10 both learn it "
         "with significantly more seeds than Adam (Fisher's exact test, one-sided, 5 %: of three "
@@ -288,10 +273,8 @@ class TunedAdding(Rule):
     def judge(self, evidence: Evidence) -> Finding:
         found: dict[str, list[bool]] = {}
         for method in tuned.METHODS:
-            runs = [evidence.record(name) for name in tuned.final_names(method).values()]
-            there = [r for r in runs if r is not None and r.status != "partial"]
-            if there:
-                found[method] = [math.isfinite(learned(r)) for r in there]
+            if runs := evidence.finished(tuned.final_names(method)).values():
+                found[method] = [math.isfinite(learned(r)) for r in runs]
         shown = [
             f"{sum(seeds)} of {len(seeds)} ({fairness.label(m).replace('Frank-Wolfe, ', '')})"
             for m, seeds in found.items()
@@ -302,8 +285,7 @@ class TunedAdding(Rule):
             names = listed([fairness.label(m).replace("Frank-Wolfe, ", "") for m in idle])
             who = "" if len(idle) == len(tuned.METHODS) else f"{names} "
             text += f", {who}at the published rate, since no rate worked in the search"
-        coverage = evidence.coverage(self.names())
-        if coverage.finished < len(coverage):
+        if not evidence.coverage(self.names()).whole:
             return pending(evidence, self.names(), text)
         adam = found.pop("adam")
         if all(adam):
@@ -331,7 +313,6 @@ class BestDraw(Rule):
     stands among all draws."""
 
     methods: tuple[str, ...]
-    name: ClassVar[str] = "best draw"
     words: ClassVar[str] = (
         "settings are *the best* if, of all draws of the fair search, the one with their learning "
         "rate and batch size has the lowest validation loss: the claim *holds* if so in every "
@@ -363,14 +344,13 @@ class Otherwise(Rule):
 
     how: str
     rule: Rule
-    name: ClassVar[str] = "otherwise"
     words: ClassVar[str] = (
         "where the fair cell begins by naming what was made equal, and for theory, the claim's "
         "rule for the published settings is applied to those runs"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return self.rule.names()
+    def parts(self) -> tuple[Rule, ...]:
+        return (self.rule,)
 
     def judge(self, evidence: Evidence) -> Finding:
         finding = self.rule.judge(evidence)

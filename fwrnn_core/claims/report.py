@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -16,15 +17,13 @@ from fwrnn_core.claims.claim import Claim
 from fwrnn_core.claims.comparisons import Comparison, Saving
 from fwrnn_core.claims.paper import CLAIMS
 from fwrnn_core.claims.rules import Rule
-from fwrnn_core.claims.several import Each
 from fwrnn_core.claims.verdicts import FAIR, Finding, Verdict
 from fwrnn_core.errors import unknown
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments.published import repeats
 from fwrnn_core.experiments.published import runs as published_runs
 from fwrnn_core.fairness import holm
-from fwrnn_core.reports import unequal
-from fwrnn_core.reports.names import unbroken
+from fwrnn_core.reports import markdown_table, unequal
 from fwrnn_core.training import RunConfig, records
 
 # Verdicts that are verbs, after a number above one.
@@ -58,7 +57,7 @@ class Row:
         rule, found = self.claim.published, self.published
         if rule is None or found is None or found.verdict not in _FIRM:
             return False
-        compared = [c for part in _parts(rule) for c in _compared(part)]
+        compared = _compared(rule)
         if compared and all(isinstance(c, Saving) for c in compared):
             return False
         return any(len(repeats(name)) == 1 for name in rule.names())
@@ -113,20 +112,18 @@ def table(rows: Sequence[Row], *, numbers: bool = False, here: str = "") -> str:
     on, which it need not link to.
     """
     header = ["Claim", "Paper", "Same settings as the paper", "Fair conditions"]
-    lines = ["````{div} claims", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    body = []
     for row in rows:
         claim = row.claim
-        link = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
-        if claim.page == here:
-            link = claim.where
+        there = f"{{doc}}`{claim.where} </notebooks/{claim.page}>`"
+        link = claim.where if claim.page == here else there
         start, number = "", _number(claim)
         if numbers:
             start = f'<span id="claim-{number}">{number}</span>. '
             if claim.published or claim.fair:
                 link += f', <a href="#records-of-claim-{number}">records</a>'
-        cells = [f"{start}{claim.text} ({link})", claim.printed(), *row.cells]
-        lines.append(unbroken(f"| {' | '.join(cells)} |"))
-    return "\n".join([*lines, "````"])
+        body.append([f"{start}{claim.text} ({link})", claim.printed(), *row.cells])
+    return f"````{{div}} claims\n{markdown_table(header, body, texts=4)}\n````"
 
 
 def _number(claim: Claim) -> int:
@@ -193,35 +190,29 @@ def corrected(evidence: Evidence) -> str:
 
 def rules_in_words(claims: Iterable[Claim] = CLAIMS) -> str:
     """Every rule that is applied, in words, as a Markdown list."""
-    found: dict[str, Rule] = {}
-    for claim in claims:
-        for rule in (claim.published, claim.fair):
-            for part in _parts(rule) if rule else ():
-                # Its intervals are judged together, by its own words.
-                if not (isinstance(rule, fair.EveryInterval) and part is not rule):
-                    found.setdefault(part.name, part)
-    return "\n".join(f"- {_capital(rule.words)}." for rule in found.values())
+    found = [
+        part.words
+        for claim in claims
+        for rule in (claim.published, claim.fair)
+        for part in (_parts(rule) if rule else ())
+        # Several intervals are judged together, by words of their own.
+        if isinstance(part, Rule) and (part is rule or not isinstance(rule, fair.EveryInterval))
+    ]
+    # The first letter may stand behind an asterisk.
+    capital = [re.sub("[a-z]", lambda first: first[0].upper(), words, count=1) for words in found]
+    return "\n".join(f"- {words}." for words in dict.fromkeys(capital))
 
 
-def _parts(rule: Rule) -> Iterator[Rule]:
-    """A rule and those that it is made of."""
+def _parts(rule: Rule) -> Iterator[Rule | Comparison]:
+    """A rule and all that it is made of."""
     yield rule
-    match rule:
-        case Each():
-            inner: Sequence[Rule] = rule.rules
-        case fair.EveryInterval():
-            inner = rule.intervals
-        case fair.Otherwise():
-            inner = (rule.rule,)
-        case _:
-            inner = ()
-    for part in inner:
-        yield from _parts(part)
+    for part in rule.parts():
+        yield from _parts(part) if isinstance(part, Rule) else (part,)
 
 
-def _capital(words: str) -> str:
-    start = next(i for i, letter in enumerate(words) if letter.isalpha())
-    return words[:start] + words[start].upper() + words[start + 1 :]
+def _compared(rule: Rule) -> list[Comparison]:
+    """The comparisons that a rule rests on."""
+    return [part for part in _parts(rule) if isinstance(part, Comparison)]
 
 
 def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
@@ -229,7 +220,7 @@ def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
     what runs that are compared differ beside the method: a Markdown table. ``here`` is the page
     below ``notebooks/`` that it stands on."""
     folder = (paths.home() / "notebooks" / here).parent
-    lines = ["| Claim | Runs | Records | Not the method alone |", "|---|---|---|---|"]
+    body = []
     for row in rows:
         number = _number(row.claim)
         place = f' id="records-of-claim-{number}"'
@@ -245,9 +236,9 @@ def sources(rows: Sequence[Row], evidence: Evidence, here: str = "") -> str:
             # Links by HTML: Markdown has no places inside a table.
             back = f'<a{place} href="#claim-{number}">{number}</a>'
             apart = ", ".join(apart_in(rule)) or "–"
-            lines.append(f"| {back} | {shown} | {there} of {len(coverage)} | {apart} |")
+            body.append([back, shown, f"{there} of {len(coverage)}", apart])
             place = ""
-    return "\n".join(lines)
+    return markdown_table(["Claim", "Runs", "Records", "Not the method alone"], body, texts=4)
 
 
 def apart_in(rule: Rule) -> list[str]:
@@ -261,8 +252,7 @@ def apart_in(rule: Rule) -> list[str]:
     configs = _published()
     pairs = (
         (configs[a], configs[b])
-        for part in _parts(rule)
-        for comparison in _compared(part)
+        for comparison in _compared(rule)
         for a, b in combinations(comparison.names(), 2)
         if a in configs and b in configs and configs[a].data == configs[b].data
     )
@@ -272,18 +262,6 @@ def apart_in(rule: Rule) -> list[str]:
 @cache
 def _published() -> dict[str, RunConfig]:
     return {config.name: config for config in published_runs()}
-
-
-def _compared(rule: Rule) -> Iterator[Comparison]:
-    """The comparisons that a rule judges, under whatever names it has them."""
-    if not is_dataclass(rule):
-        return
-    for each in fields(rule):
-        value = getattr(rule, each.name)
-        for v in value if isinstance(value, tuple) else (value,):
-            # Not what the paper claims of other runs.
-            if hasattr(v, "measure") and set(v.names()) <= set(rule.names()):
-                yield v
 
 
 def _runs(pattern: str, names: Sequence[str], evidence: Evidence, folder: Path) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import ClassVar
 
-from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, labels
+from fwrnn_core.claims.comparisons import TIMES_ALIKE, Comparison, Measured, joined, labels
 from fwrnn_core.claims.verdicts import Finding, Verdict, by_count
 from fwrnn_core.evidence import Evidence
 
@@ -15,12 +16,15 @@ from fwrnn_core.evidence import Evidence
 class Rule(ABC):
     """Evidence in print, evidence in the records, and a verdict."""
 
-    name: ClassVar[str]
     words: ClassVar[str]
 
-    @abstractmethod
+    def parts(self) -> tuple[Comparison, ...] | tuple[Rule, ...]:
+        """The comparisons, or the rules, that it is made of."""
+        return ()
+
     def names(self) -> tuple[str, ...]:
         """The runs that it is judged by."""
+        return tuple(dict.fromkeys(name for part in self.parts() for name in part.names()))
 
     def printed(self) -> str:
         """What the paper prints on it, in figures; empty where it prints none."""
@@ -40,13 +44,13 @@ BY_CHANCE = "a difference whose 95 % interval over seeds contains zero"
 def pending(evidence: Evidence, names: Iterable[str], so_far: str = "") -> Finding:
     """The finding where runs are missing, stopped before their last epoch, or not comparable."""
     coverage = evidence.coverage(names)
-    if coverage.finished == len(coverage):
+    if coverage.whole:
         return Finding(so_far or "–", Verdict.INCOMPARABLE)
     if missing := len(coverage.names("missing")):
         there = len(coverage) - missing
         text = f"{there} of {len(coverage)} runs recorded" if there else ""
         verdict = Verdict.UNFINISHED if there else Verdict.OPEN
-        return Finding(_join(so_far, text) or "–", verdict)
+        return Finding(joined(so_far, text) or "–", verdict)
     where = coverage.extent()
     return Finding(f"{so_far} at {where}" if so_far else where, Verdict.UNFINISHED)
 
@@ -59,10 +63,6 @@ def _dated(text: str, evidence: Evidence, names: Iterable[str]) -> str:
         return text
     alike = partial + len(coverage.names("missing")) == len(coverage)
     return f"{text}{' at' if alike else '; unfinished runs at'} {coverage.extent()}"
-
-
-def _join(*parts: str) -> str:
-    return "; ".join(p for p in parts if p)
 
 
 def _shown(comparison: Comparison, measured: Measured) -> str:
@@ -103,7 +103,6 @@ class HalfSize(Rule):
 
     comparison: Comparison
     claimed: Comparison | None = None
-    name: ClassVar[str] = "size"
     words: ClassVar[str] = (
         "a difference whose size the paper gives is *reproduced* if the re-run has its sign and at "
         "least half its size, *partly* if it has the sign alone, and otherwise *not reproduced*. "
@@ -113,8 +112,8 @@ class HalfSize(Rule):
         "*undecided* where half of the printed difference is as small"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return self.comparison.names()
+    def parts(self) -> tuple[Comparison, ...]:
+        return (self.comparison,)
 
     def printed(self) -> str:
         return _print(self.claimed or self.comparison)
@@ -133,11 +132,15 @@ class HalfSize(Rule):
             # Where the claim's own half is as small, times that are alike say nothing of it.
             small = abs(printed) / 2 <= 1 - TIMES_ALIKE[0]
             return Finding(text, Verdict.UNDECIDED if small else Verdict.FAILS)
-        half = measured.half or 0.0
-        ends = measured.value - half, measured.value + half
-        if half and not min(ends) <= printed <= max(ends):
+        ends = _ends(measured.value, measured.half)
+        if measured.half and not min(ends) <= printed <= max(ends):
             text += f"; the paper's {self.printed()} are outside this interval"
         return Finding(text, settled(by_size(printed, value) for value in ends))
+
+
+def _ends(value: float, half: float | None) -> tuple[float, float]:
+    """The ends of an interval, the value twice where there is none."""
+    return value - (half or 0.0), value + (half or 0.0)
 
 
 def settled(verdicts: Iterable[Verdict]) -> Verdict:
@@ -163,15 +166,14 @@ class Within(Rule):
 
     comparisons: tuple[Comparison, ...]
     margin: float = 0.5
-    name: ClassVar[str] = "margin"
     words: ClassVar[str] = (
         "*comparable* means at most half a percentage point behind (the largest such difference "
         "that the paper calls comparable is 0.41): *reproduced* if that holds for every pair, "
         "*partly* if for some, otherwise *not reproduced*"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return _names(self.comparisons)
+    def parts(self) -> tuple[Comparison, ...]:
+        return self.comparisons
 
     def printed(self) -> str:
         return together(map(_print, self.comparisons), labels(self.comparisons))
@@ -194,7 +196,6 @@ class Every(Rule):
 
     comparisons: tuple[Comparison, ...]
     what: str = field(default="", kw_only=True)
-    name: ClassVar[str] = "every"
     words: ClassVar[str] = (
         "a claim about *all* of several comparisons is *reproduced* if every one has the claimed "
         "sign, and *not reproduced* as soon as one finished comparison has the opposite sign. "
@@ -202,8 +203,8 @@ class Every(Rule):
         "nothing: if all others have the claimed sign, the claim is *undecided*"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return _names(self.comparisons)
+    def parts(self) -> tuple[Comparison, ...]:
+        return self.comparisons
 
     def printed(self) -> str:
         return self.text([Measured(c.printed()) for c in self.comparisons])
@@ -245,7 +246,6 @@ class Every(Rule):
 class Most(Every):
     """A claim that something is often so."""
 
-    name: ClassVar[str] = "most"
     words: ClassVar[str] = (
         "*often* means in more than half of the comparisons: then *reproduced*, *partly* if in "
         f"some, *not reproduced* if in none. {BY_CHANCE.capitalize()} counts for neither side; if "
@@ -271,7 +271,6 @@ class Most(Every):
 class Steadier(Every):
     """A claim that one loss swings and another does not."""
 
-    name: ClassVar[str] = "steadier"
     words: ClassVar[str] = (
         "*climbing back* is the sum over a run of all rises of the mean training loss from one "
         "epoch to the next. That one loss swings and the other does not is *reproduced* if the "
@@ -287,15 +286,14 @@ class Fades(Rule):
 
     there: Comparison
     gone: Comparison
-    name: ClassVar[str] = "fades"
     words: ClassVar[str] = (
         "an advantage is *lost* if it is there on the first task and less than half as large on "
         "the second: then *reproduced*, *partly* if it merely shrinks, otherwise *not reproduced*, "
         "and *undecided* where the ends of the 95 % intervals give different verdicts"
     )
 
-    def names(self) -> tuple[str, ...]:
-        return *self.there.names(), *self.gone.names()
+    def parts(self) -> tuple[Comparison, ...]:
+        return self.there, self.gone
 
     def printed(self) -> str:
         return ", then ".join(filter(None, (_print(self.there), _print(self.gone))))
@@ -304,12 +302,8 @@ class Fades(Rule):
         first, second = self.there.measure(evidence), self.gone.measure(evidence)
         texts = _shown(self.there, first), _shown(self.gone, second)
         if first.value is None or second.value is None or not (first.final and second.final):
-            return pending(evidence, self.names(), _join(*texts))
-        ends = [
-            (first.value + i * (first.half or 0), second.value + j * (second.half or 0))
-            for i in (-1, 1)
-            for j in (-1, 1)
-        ]
+            return pending(evidence, self.names(), joined(*texts))
+        ends = product(_ends(first.value, first.half), _ends(second.value, second.half))
         return Finding(", then ".join(texts), settled(self.fading(*pair) for pair in ends))
 
     @staticmethod
@@ -324,7 +318,6 @@ class Fades(Rule):
 class Slight(Fades):
     """A gain on one task that is there on another too, but small."""
 
-    name: ClassVar[str] = "slight"
     words: ClassVar[str] = (
         "an advantage is *only slight* on a second task if it is there and less than half as large "
         "as on the first: then *reproduced*, *partly* if it merely shrinks or is gone altogether, "
@@ -337,5 +330,52 @@ class Slight(Fades):
         return Verdict.PARTLY if verdict is Verdict.HOLDS and second <= 0 else verdict
 
 
-def _names(comparisons: Iterable[Comparison]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(n for c in comparisons for n in c.names()))
+# What an undecided verdict may turn out to be.
+_MAY_BE = (Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS)
+
+
+@dataclass(frozen=True)
+class Each(Rule):
+    """The same rule on each of several data sets or settings; ``of`` names them, in order."""
+
+    rules: tuple[Rule, ...]
+    of: tuple[str, ...]
+    words: ClassVar[str] = (
+        "a claim about several data sets or settings, each named before its figures, is "
+        "*reproduced* (*holds*) if its rule says so for each, and *not reproduced* (*does not "
+        "hold*) if for none even in part. It is *undecided* if the undecided ones could still tip "
+        "it, and otherwise *partly*"
+    )
+
+    def parts(self) -> tuple[Rule, ...]:
+        return self.rules
+
+    def printed(self) -> str:
+        return together((rule.printed() for rule in self.rules), self.of)
+
+    def judge(self, evidence: Evidence) -> Finding:
+        found = [rule.judge(evidence) for rule in self.rules]
+        verdicts = [f.verdict for f in found]
+        if all(v is Verdict.OPEN for v in verdicts):
+            return Finding("–", Verdict.OPEN)
+        text = "; ".join(f"{of}: {_told(f)}" for of, f in zip(self.of, found, strict=True))
+        if any(v.open for v in verdicts):
+            return Finding(text, Verdict.UNFINISHED)
+        if Verdict.INCOMPARABLE in verdicts:
+            return Finding(text, Verdict.INCOMPARABLE)
+        choices = (_MAY_BE if v is Verdict.UNDECIDED else (v,) for v in verdicts)
+        return Finding(text, settled(map(whole, product(*choices))))
+
+
+def _told(finding: Finding) -> str:
+    return finding.verdict.value if finding.text in ("", "–") else finding.text
+
+
+def whole(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on all from those on each.
+
+    >>> whole([Verdict.HOLDS, Verdict.FAILS]).value, whole([Verdict.FAILS] * 2).value
+    ('partly', 'not reproduced')
+    """
+    found = set(verdicts)
+    return found.pop() if len(found) == 1 else Verdict.PARTLY

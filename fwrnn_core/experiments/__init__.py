@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from itertools import chain
 
 from fwrnn_core.errors import ConfigError, unknown
 from fwrnn_core.experiments import ablations, fair, published, theory, tuned
@@ -44,7 +45,8 @@ def catalogue() -> dict[str, RunConfig]:
     5
     """
     runs: dict[str, RunConfig] = {}
-    for config in _all():
+    parts = (published, tuned, ablations, fair, theory)
+    for config in chain.from_iterable(part.runs() for part in parts):
         if config.name in runs:
             raise ValueError(f"two runs are called {config.name}")
         runs[config.name] = config
@@ -84,14 +86,6 @@ def waiting(*patterns: str) -> dict[str, str]:
             group = next(g for g in SEARCHES if any(fnmatchcase(name, p) for p in GROUPS[g]))
             found[name] = SEARCHES[group]
     return found
-
-
-def _all() -> Iterable[RunConfig]:
-    yield from published.runs()
-    yield from tuned.runs()
-    yield from ablations.runs()
-    yield from fair.runs()
-    yield from theory.runs()
 
 
 def select(name: str) -> list[RunConfig]:

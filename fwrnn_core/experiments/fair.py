@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fwrnn_core.errors import unknown
-from fwrnn_core.experiments.published import adam
+from fwrnn_core.experiments.published import BATCH_NORM, INDRNN, LSTM, TANH, adam
 from fwrnn_core.training import DataConfig, ModelConfig, OptimizerConfig, RunConfig, records
 
 TRIALS = 12
@@ -33,10 +33,6 @@ WINDOW = 128  # steps of a sequence of HAR-2
 # Frank-Wolfe only; None is the learning rate itself, as the authors had it.
 RADII = (None, 1e-3, 1e-2, 1e-1)
 
-_TANH, _LSTM = ModelConfig("tanh", 80), ModelConfig("lstm", 80)
-_BATCH_NORM = ModelConfig("tanh", 80, options={"batch_norm": True})
-_INDRNN = ModelConfig("indrnn", 80, num_layers=6)
-
 
 def _fw(inner_steps: int, **changes: Any) -> OptimizerConfig:
     return OptimizerConfig("frank-wolfe", 1e-3, inner_steps=inner_steps, **changes)
@@ -44,24 +40,24 @@ def _fw(inner_steps: int, **changes: Any) -> OptimizerConfig:
 
 # method -> (optimizer, model, TBPTT chunk)
 METHODS: dict[str, tuple[OptimizerConfig, ModelConfig, int | None]] = {
-    "sgd": (OptimizerConfig("sgd", 1e-3, momentum=0.9), _TANH, None),
-    "adam": (adam(1e-3), _TANH, None),
-    "adam-clip": (adam(1e-3, clip_norm=1.0), _TANH, None),
-    "adam-tbptt": (adam(1e-3), _TANH, 16),
+    "sgd": (OptimizerConfig("sgd", 1e-3, momentum=0.9), TANH, None),
+    "adam": (adam(1e-3), TANH, None),
+    "adam-clip": (adam(1e-3, clip_norm=1.0), TANH, None),
+    "adam-tbptt": (adam(1e-3), TANH, 16),
     # Ours: without them Frank-Wolfe with batch norm has no peer but plain networks, and a lead over
     # an Adam that does not clip may be what clipping brings.
-    "adam-bn": (adam(1e-3), _BATCH_NORM, None),
-    "adam-bn-clip": (adam(1e-3, clip_norm=1.0), _BATCH_NORM, None),
-    "lstm-adam": (adam(1e-3), _LSTM, None),
-    "lstm-clip": (adam(1e-3, clip_norm=1.0), _LSTM, None),
-    "fw-k1": (_fw(1), _TANH, None),
-    "fw-k5": (_fw(5), _TANH, None),
-    "fw-k10": (_fw(10), _TANH, None),
-    "fw-bn": (_fw(5), _BATCH_NORM, None),
-    "fw-tbptt": (_fw(5), _TANH, 16),
-    "lstm-fw": (_fw(5), _LSTM, None),
-    "indrnn-adam": (adam(1e-3, weight_decay=1e-4, clip_value=10.0), _INDRNN, None),
-    "indrnn-fw": (_fw(5, clip_value=10.0), _INDRNN, None),
+    "adam-bn": (adam(1e-3), BATCH_NORM, None),
+    "adam-bn-clip": (adam(1e-3, clip_norm=1.0), BATCH_NORM, None),
+    "lstm-adam": (adam(1e-3), LSTM, None),
+    "lstm-clip": (adam(1e-3, clip_norm=1.0), LSTM, None),
+    "fw-k1": (_fw(1), TANH, None),
+    "fw-k5": (_fw(5), TANH, None),
+    "fw-k10": (_fw(10), TANH, None),
+    "fw-bn": (_fw(5), BATCH_NORM, None),
+    "fw-tbptt": (_fw(5), TANH, 16),
+    "lstm-fw": (_fw(5), LSTM, None),
+    "indrnn-adam": (adam(1e-3, weight_decay=1e-4, clip_value=10.0), INDRNN, None),
+    "indrnn-fw": (_fw(5, clip_value=10.0), INDRNN, None),
 }
 DATA = {
     "har2": DataConfig("har-2", validation=0.2),
@@ -111,13 +107,23 @@ def search(task: str, method: str) -> tuple[RunConfig, ...]:
     """The trials of one method: the same draws for every method and task."""
     if method not in METHODS:
         raise unknown("method", method, METHODS)
+    optimizer, model, tbptt = METHODS[method]
+    ours = optimizer.name == "frank-wolfe"
     return tuple(
-        _run(
-            f"fair/{task}/search/{method}/{trial:02d}",
-            task, method, lr, batch, decay, radius, SEARCH_EPOCHS, 0,
+        RunConfig(
+            name=f"fair/{task}/search/{method}/{trial:02d}",
+            data=DATA[task],
+            model=model,
+            optimizer=dataclasses.replace(optimizer, lr=lr, radius=radius if ours else None),
+            batch_size=batch,
+            epochs=SEARCH_EPOCHS,
+            lr_step=SEARCH_EPOCHS // 2,
+            lr_gamma=decay,
+            tbptt=tbptt,
+            seed=0,
         )
         for trial, (lr, batch, decay, radius) in enumerate(_draws())
-    )  # fmt: skip
+    )
 
 
 @cache
@@ -163,16 +169,9 @@ def final(task: str, method: str) -> list[RunConfig]:
     choice = selected(task, method)
     if choice is None:
         return []
-    return [
-        dataclasses.replace(
-            choice,
-            name=name,
-            epochs=FINAL_EPOCHS,
-            lr_step=FINAL_EPOCHS // 2,
-            seed=seed,
-        )
-        for seed, name in names(task, method, "final").items()
-    ]
+    longer = dataclasses.replace(choice, epochs=FINAL_EPOCHS, lr_step=FINAL_EPOCHS // 2)
+    called = names(task, method, "final")
+    return [dataclasses.replace(longer, name=name, seed=seed) for seed, name in called.items()]
 
 
 def equal(task: str, method: str) -> list[RunConfig]:
@@ -197,14 +196,9 @@ def _lengthened(
     epochs = math.ceil(FINAL_EPOCHS * _gradients_per_pass(base[0]) / _gradients_per_pass(runs[0]))
     if epochs == FINAL_EPOCHS:
         return list(runs)
+    half = max(1, epochs // 2)
     return [
-        dataclasses.replace(
-            run,
-            name=called[run.seed],
-            epochs=epochs,
-            lr_step=max(1, epochs // 2),
-        )
-        for run in runs
+        dataclasses.replace(run, name=called[run.seed], epochs=epochs, lr_step=half) for run in runs
     ]
 
 
@@ -212,32 +206,3 @@ def _gradients_per_pass(config: RunConfig) -> Fraction:
     """Gradients that one sequence stands for in a pass."""
     chunks = math.ceil(WINDOW / config.tbptt) if config.tbptt else 1
     return Fraction(chunks, config.batch_size)
-
-
-def _run(
-    name: str,
-    task: str,
-    method: str,
-    lr: float,
-    batch: int,
-    decay: float,
-    radius: float | None,
-    epochs: int,
-    seed: int,
-) -> RunConfig:
-    optimizer, model, tbptt = METHODS[method]
-    changes: dict[str, Any] = {"lr": lr}
-    if optimizer.name == "frank-wolfe":
-        changes["radius"] = radius
-    return RunConfig(
-        name=name,
-        data=DATA[task],
-        model=model,
-        optimizer=dataclasses.replace(optimizer, **changes),
-        batch_size=batch,
-        epochs=epochs,
-        lr_step=epochs // 2,
-        lr_gamma=decay,
-        tbptt=tbptt,
-        seed=seed,
-    )

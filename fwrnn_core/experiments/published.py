@@ -141,15 +141,15 @@ def _indrnn(name: str, task: str, batch: int, lr: float, inner: int | None) -> R
     )
 
 
-_TANH, _LSTM = ModelConfig("tanh", 80), ModelConfig("lstm", 80)
-_BATCH_NORM = ModelConfig("tanh", 80, options={"batch_norm": True})
-_INDRNN = ModelConfig("indrnn", 80, num_layers=6)
+TANH, LSTM = ModelConfig("tanh", 80), ModelConfig("lstm", 80)
+BATCH_NORM = ModelConfig("tanh", 80, options={"batch_norm": True})
+INDRNN = ModelConfig("indrnn", 80, num_layers=6)
 
 
 def _row(
     clean: tuple[OptimizerConfig, int],
     noisy: tuple[OptimizerConfig, int] | None = None,
-    model: ModelConfig = _TANH,
+    model: ModelConfig = TANH,
     tbptt: int | None = None,
 ) -> dict[str, Any]:
     return {"har2": clean, "noisy-har2": noisy or clean, "model": model, "tbptt": tbptt}
@@ -161,18 +161,18 @@ TABLE3: dict[str, dict[str, Any]] = {
     "adam": _row((adam(1e-3), 128)),
     "adam-clip": _row((adam(1e-3, clip_value=10.0), 128), (adam(1e-3, clip_value=5.0), 128)),
     "adam-tbptt": _row((adam(1e-3), 128), tbptt=16),
-    "lstm-adam": _row((adam(1e-3), 128), model=_LSTM),
+    "lstm-adam": _row((adam(1e-3), 128), model=LSTM),
     "fw-k1": _row((released(1e-3, 1), 128)),
     "fw-k5": _row((released(1e-3, 5), 128)),
     "fw-k10": _row((released(6e-4, 10), 32)),
-    "fw-bn": _row((released(6e-4, 5), 128), (released(2e-4, 1), 32), model=_BATCH_NORM),
+    "fw-bn": _row((released(6e-4, 5), 128), (released(2e-4, 1), 32), model=BATCH_NORM),
     "fw-tbptt": _row((released(1e-3, 1), 128), (released(6e-4, 10), 32), tbptt=16),
-    "lstm-fw": _row((released(0.02, 1), 128), (released(6e-4, 1), 32), model=_LSTM),
-    "indrnn-adam": _row((adam(2e-4, weight_decay=1e-4, clip_value=10.0), 32), model=_INDRNN),
+    "lstm-fw": _row((released(0.02, 1), 128), (released(6e-4, 1), 32), model=LSTM),
+    "indrnn-adam": _row((adam(2e-4, weight_decay=1e-4, clip_value=10.0), 32), model=INDRNN),
     "indrnn-fw": _row(
         (released(1e-3, 1, clip_value=10.0), 256),
         (released(1e-3, 1, clip_value=10.0), 128),
-        model=_INDRNN,
+        model=INDRNN,
     ),
 }
 

@@ -63,25 +63,18 @@ def selected(method: str) -> RunConfig | None:
     Where no trial has learned anything, the losses differ by noise alone, which is lowest where the
     weights hardly move: then it is the trial at the published rate.
     """
-    trials = search(method)
-    best = best_trial(trials)
-    if _learned_nothing(best):
-        return next(t for t in trials if t.optimizer.lr == METHODS[method].lr)
-    return best
+    if untuned(method):
+        return next(t for t in search(method) if t.optimizer.lr == METHODS[method].lr)
+    return best_trial(search(method))
 
 
 def untuned(method: str) -> bool:
     """Whether a method's search is complete and none of its trials has learned anything."""
-    return _learned_nothing(best_trial(search(method)))
-
-
-def _learned_nothing(best: RunConfig | None) -> bool:
-    return best is not None and lowest_loss(best) > LEARNED
-
-
-def lowest_loss(trial: RunConfig) -> float:
-    """The lowest validation loss of a trial that has a record."""
-    return float(np.nanmin(records.read(records.path_of(trial.name)).curve("validation_loss")))
+    best = best_trial(search(method))
+    if best is None:
+        return False
+    record = records.read(records.path_of(best.name))
+    return bool(np.nanmin(record.curve("validation_loss")) > LEARNED)
 
 
 def final_names(method: str) -> dict[int, str]:

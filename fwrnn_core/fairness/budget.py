@@ -19,11 +19,11 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, completed, final_names, gradients
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.statistics import Paired, estimate, paired
-from fwrnn_core.fairness.words import in_words, who_differs
-from fwrnn_core.reports import axis_label, listed, markdown_table, short
+from fwrnn_core.fairness.statistics import Paired, differences, estimate
+from fwrnn_core.fairness.words import who_differs
+from fwrnn_core.reports import axis_label, highest, listed, markdown_table, short
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import in_words, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,14 +41,9 @@ def chosen_so_far(record: Record) -> np.ndarray:
     """Test accuracy in per cent by epoch, had the run stopped there: that of the epoch with the
     lowest validation loss up to then; NaN before the first finite loss."""
     losses, values = record.curve("validation_loss"), 100 * record.curve("test_accuracy")
-    best, place = math.inf, -1
-    read = np.full(len(losses), math.nan)
-    for epoch, loss in enumerate(losses):
-        if loss < best:
-            best, place = float(loss), epoch
-        if place >= 0:
-            read[epoch] = values[place]
-    return read
+    before = np.fmin.accumulate(np.concatenate([[math.inf], losses[:-1]]))
+    places = np.maximum.accumulate(np.where(losses < before, np.arange(len(losses)), -1))
+    return np.where(places < 0, math.nan, values[places])
 
 
 def within(
@@ -73,9 +68,7 @@ def within(
 def leads_within(evidence: Evidence, task: str, budget: float = math.inf) -> dict[str, Paired]:
     """Every other method's difference from :data:`BASELINE` in points, within the budget; methods
     that share no seed with it are left out."""
-    base = within(evidence, task, BASELINE, budget)
-    tests = {m: paired(within(evidence, task, m, budget), base) for m in fair.METHODS}
-    return {m: test for m, test in tests.items() if test.n and m != BASELINE}
+    return differences({m: within(evidence, task, m, budget) for m in fair.METHODS}, BASELINE)
 
 
 def budget_table(evidence: Evidence, task: str) -> str:
@@ -87,22 +80,15 @@ def budget_table(evidence: Evidence, task: str) -> str:
     for level in levels:
         header += [f"within {level:,.0f} (%)", f"minus {label(BASELINE)}"]
     rows = [[label(m), f"{total:,.0f}"] for m, total in taken.items()]
-    bold = {}
-    for level in levels:
-        leads, means = leads_within(evidence, task, level), {}
+    means: dict[int, dict[int, float]] = {}
+    for column, level in enumerate(levels, start=1):
+        leads, of_level = leads_within(evidence, task, level), means.setdefault(2 * column, {})
         for place, (method, row) in enumerate(zip(taken, rows, strict=True)):
-            values = list(within(evidence, task, method, level).values())
-            row.append(str(estimate(values)) if values else "–")
-            row.append(str(leads[method]) if method in leads else "–")
+            values = within(evidence, task, method, level).values()
+            row += [str(estimate(values)), str(leads.get(method, "–"))]
             if len(values) == len(final_names(task, method)):
-                means[place] = estimate(values).mean
-        if len(means) > 1:
-            bold[len(rows[0]) - 2] = max(means, key=lambda place: means[place])
-    return markdown_table(header, rows, bold)
-
-
-def _means(evidence: Evidence, task: str, budget: float, methods: Sequence[str]) -> list[float]:
-    return [estimate(list(within(evidence, task, m, budget).values())).mean for m in methods]
+                of_level[place] = estimate(values).mean
+    return markdown_table(header, rows, highest(means))
 
 
 def reordered(first: Sequence[float], second: Sequence[float]) -> tuple[int, int]:
@@ -125,7 +111,10 @@ def budget_reading(evidence: Evidence, task: str) -> str:
     methods = [m for m in taken if within(evidence, task, m, least)]
     if len(methods) < 2 or BASELINE not in methods:
         return ""
-    whole, early = (_means(evidence, task, b, methods) for b in (math.inf, least))
+    whole, early = (
+        [estimate(within(evidence, task, m, budget).values()).mean for m in methods]
+        for budget in (math.inf, least)
+    )
     first = [methods[int(np.argmax(means))] for means in (whole, early)]
     changed, pairs = reordered(whole, early)
     shortest = listed([in_words(m) for m in methods if taken[m] == least])

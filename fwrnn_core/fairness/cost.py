@@ -11,10 +11,9 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, LEVEL, accuracies, finals
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.words import in_words
 from fwrnn_core.reports import first_reaching, markdown_table, timed_alike
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import in_words, label
 
 ARRIVALS = (0.85, 0.88, 0.90)
 WINDOW = 5  # epochs in the running mean that a single good epoch does not lift
@@ -35,10 +34,7 @@ def cost_table(evidence: Evidence, task: str) -> str:
     header = ["method", "got there", "epochs", f"gradients {level}", f"seconds {level}"]
     rows = []
     other = set(timed_otherwise(evidence, task))
-    for method in fair.METHODS:
-        records = list(finals(evidence, task, method).values())
-        if not records:
-            continue
+    for method, records in _runs(evidence, task).items():
         reached = sum(math.isfinite(until_level(r)) for r in records)
         costs = [_median(records, x) for x in ("epoch", "gradient_evaluations", "seconds")]
         if method in other and reached:
@@ -47,11 +43,16 @@ def cost_table(evidence: Evidence, task: str) -> str:
     return markdown_table(header, rows)
 
 
+def _runs(evidence: Evidence, task: str) -> dict[str, list[Record]]:
+    """The finished final runs of each method that has one."""
+    found = {m: list(finals(evidence, task, m).values()) for m in fair.METHODS}
+    return {method: runs for method, runs in found.items() if runs}
+
+
 def timed_otherwise(evidence: Evidence, task: str) -> list[str]:
     """The methods whose seconds cannot be held against the baseline's."""
-    base = list(finals(evidence, task, BASELINE).values())
-    runs = {m: list(finals(evidence, task, m).values()) for m in fair.METHODS}
-    return [m for m, own in runs.items() if own and not timed_alike([*base, *own])]
+    runs = _runs(evidence, task)
+    return [m for m, own in runs.items() if not timed_alike([*runs.get(BASELINE, ()), *own])]
 
 
 def _median(records: Sequence[Record], x: str) -> str:
@@ -80,22 +81,20 @@ def arrival_table(evidence: Evidence, task: str) -> str:
     for level in ARRIVALS:
         header += [f"seeds to {100 * level:.0f} %", "epoch"]
     rows = []
-    for method in fair.METHODS:
-        if records := list(finals(evidence, task, method).values()):
-            row = [label(method)]
-            for level in ARRIVALS:
-                there = [arrival(r, level) for r in records]
-                middle = float(np.median(there))
-                row.append(f"{sum(map(math.isfinite, there))} of {len(there)}")
-                row.append(f"{middle:.0f}" if math.isfinite(middle) else "–")
-            rows.append(row)
+    for method, records in _runs(evidence, task).items():
+        row = [label(method)]
+        for level in ARRIVALS:
+            there = [arrival(r, level) for r in records]
+            middle = float(np.median(there))
+            row.append(f"{sum(map(math.isfinite, there))} of {len(there)}")
+            row.append(f"{middle:.0f}" if math.isfinite(middle) else "–")
+        rows.append(row)
     return markdown_table(header, rows)
 
 
 def arrival_words(evidence: Evidence, task: str) -> str:
     """What the running mean makes of the level of the cost table, and how epochs mislead."""
-    runs = {m: list(finals(evidence, task, m).values()) for m in fair.METHODS}
-    runs = {m: own for m, own in runs.items() if own}
+    runs = _runs(evidence, task)
     everyone = [r for own in runs.values() for r in own]
     reached = [accuracies(evidence, task, m) for m in runs]
     means = [float(np.mean(list(values.values()))) for values in reached if values]

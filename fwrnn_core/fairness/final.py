@@ -1,27 +1,35 @@
-"""The final runs: Table III once more, every method tuned alike, over seeds."""
+"""The final runs: Table III once more, every method tuned alike, over seeds.
+
+Every chosen setting is trained twice: with as many passes over the data for each method, and with
+as many gradients as the baseline's runs of equal passes take.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.experiments.fair import BASELINE
 from fwrnn_core.fairness.repeats import draw_row, finish_rows
 from fwrnn_core.fairness.search import TASKS, search_coverage
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
-from fwrnn_core.reports import markdown_table
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, differences, estimate, paired
+from fwrnn_core.reports import highest, listed, markdown_table, seeds_done
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import in_words, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEVEL = 0.90  # test accuracy whose cost is compared
 # (task, method) -> names of runs by seed, whether or not the search has settled what they are
 Names = Callable[[str, str], dict[int, str]]
+# Further columns of a table: head -> the cell of a method
+Columns = Mapping[str, Callable[[str], str]]
 
 
 def final_names(task: str, method: str) -> dict[int, str]:
@@ -40,8 +48,7 @@ def finals(
     evidence: Evidence, task: str, method: str, names: Names = final_names
 ) -> dict[int, Record]:
     """The finished final runs by seed, diverged ones too."""
-    found = {s: evidence.record(name) for s, name in names(task, method).items()}
-    return {s: r for s, r in found.items() if r is not None and r.status != "partial"}
+    return evidence.finished(names(task, method))
 
 
 def completed(
@@ -62,7 +69,7 @@ def accuracies(
     }
 
 
-def gradients(evidence: Evidence, task: str) -> dict[str, float]:
+def gradients(evidence: Evidence, task: str, names: Names = final_names) -> dict[str, float]:
     """Gradients of a whole final run, by method; methods without a complete run are left out.
 
     Seeds hold out other subjects, and so differ in windows: the fewest of them, which all take.
@@ -70,7 +77,7 @@ def gradients(evidence: Evidence, task: str) -> dict[str, float]:
     return {
         method: min(float(r.curve("gradient_evaluations")[-1]) for r in runs.values())
         for method in fair.METHODS
-        if (runs := completed(evidence, task, method))
+        if (runs := completed(evidence, task, method, names))
     }
 
 
@@ -81,57 +88,78 @@ def final_coverage(evidence: Evidence, *tasks: str) -> Coverage:
     )
 
 
-def next_command(evidence: Evidence, *tasks: str) -> str:
-    """What trains the final runs; the search first, since they follow from it."""
-    searched = search_coverage(evidence, *tasks)
-    first = "" if searched.finished == len(searched) else "fwrnn train fair-search --jobs 2 && "
-    return f"{first}fwrnn train fair --jobs 2"
+def comparisons(
+    evidence: Evidence, task: str, names: Names = final_names, fewest: int = 1
+) -> dict[str, Paired]:
+    """Every other method's difference from :data:`BASELINE`, in percentage points; methods that
+    share fewer seeds with it than ``fewest`` are left out."""
+    found = {m: accuracies(evidence, task, m, names) for m in fair.METHODS}
+    return differences(found, BASELINE, fewest)
 
 
-def comparisons(evidence: Evidence, task: str, names: Names = final_names) -> dict[str, Paired]:
-    """Every other method's difference from :data:`BASELINE`, in percentage points."""
-    baseline = accuracies(evidence, task, BASELINE, names)
-    return {
-        m: paired(accuracies(evidence, task, m, names), baseline)
+def lengthened(evidence: Evidence, task: str) -> dict[str, Paired]:
+    """What equal gradients change: accuracy with them minus accuracy with equal passes, in points,
+    seed by seed, for the methods that have both and whose runs are not the same."""
+    tests = {
+        m: paired(accuracies(evidence, task, m, equal_names), accuracies(evidence, task, m))
         for m in fair.METHODS
-        if m != BASELINE
+        if equal_names(task, m) != final_names(task, m)
     }
+    return {m: test for m, test in tests.items() if test.n}
 
 
 def final_table(evidence: Evidence, task: str) -> str:
     """Table III under the fair protocol, one row per method that has a run; ± is the half-width of
     the 95 % interval. The highest mean of those that have all their seeds is bold."""
-    header = [
-        "method",
-        f"minus {label(BASELINE)} (points)",
-        "p (Holm)",
-        "p",
-        "test accuracy (%)",
-        "seeds",
-    ]
     tests = comparisons(evidence, task)
+    p = {"p": lambda m: p_value(tests[m].p) if m in tests else "–"}
+    return _table(evidence, task, final_names, p, {})
+
+
+def equal_table(evidence: Evidence, task: str) -> str:
+    """:func:`final_table` of the runs of equal gradients, with what these change."""
+    changed = lengthened(evidence, task)
+
+    def change(method: str) -> str:
+        same = equal_names(task, method) == final_names(task, method)
+        return "the same runs" if same else str(changed.get(method, "–"))
+
+    def passes(method: str) -> str:
+        runs = finals(evidence, task, method, equal_names).values()
+        return listed(sorted({str(run.config.epochs) for run in runs}))
+
+    after = {"minus equal passes (points)": change, "passes": passes}
+    return _table(evidence, task, equal_names, {}, after)
+
+
+def _table(evidence: Evidence, task: str, names: Names, before: Columns, after: Columns) -> str:
+    """Difference from the baseline, accuracy and seeds; ``before`` and ``after`` stand beside the
+    accuracy."""
+    start = ["method", f"minus {label(BASELINE)} (points)", "p (Holm)", *before]
+    tests = comparisons(evidence, task, names)
     adjusted = adjusted_p(tests)
-    rows, means = [], {}
-    begun = [m for m in fair.METHODS if finals(evidence, task, m)]
-    for place, method in enumerate(begun):
-        runs, good = finals(evidence, task, method), accuracies(evidence, task, method)
-        lost, test = len(runs) - len(good), tests.get(method)
-        planned = len(final_names(task, method))
-        seeds = f"{len(good)} of {planned}"
+    rows: list[list[str]] = []
+    means: dict[int, float] = {}
+    for method in fair.METHODS:
+        runs = finals(evidence, task, method, names)
+        if not runs:
+            continue
+        good, planned = accuracies(evidence, task, method, names), len(names(task, method))
         if len(good) == planned:
-            means[place] = estimate(list(good.values())).mean
+            means[len(rows)] = estimate(good.values()).mean
         rows.append(
             [
                 label(method),
-                str(test) if test is not None and test.n else "–",
+                str(tests.get(method, "–")),
                 p_value(adjusted.get(method, math.nan)),
-                p_value(test.p) if test is not None else "–",
-                str(estimate(list(good.values()))) if good else "–",
-                seeds + (f", {lost} diverged" if lost else ""),
+                *(cell(method) for cell in before.values()),
+                str(estimate(good.values())),
+                *(cell(method) for cell in after.values()),
+                seeds_done(len(good), planned, len(runs) - len(good)),
             ]
         )
-    best = {4: max(means, key=lambda place: means[place])} if len(means) > 1 else {}
-    return markdown_table(header, rows, best)
+    header = [*start, "test accuracy (%)", *after, "seeds"]
+    return markdown_table(header, rows, highest({len(start): means}))
 
 
 def p_value(value: float) -> str:
@@ -145,23 +173,28 @@ def p_value(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
+def difference_figure(evidence: Evidence, height: float) -> Figure | None:
+    """:func:`draw_differences` for each task that has some; None while there is none."""
+    tasks = [task for task in TASKS if comparisons(evidence, task)]
+    if not tasks:
+        return None
+    fig, axes = figures.panels(len(tasks), titles=[TASKS[task] for task in tasks], height=height)
+    for ax, task in zip(axes, tasks, strict=True):
+        draw_differences(ax, evidence, task)
+    fig.supxlabel("test accuracy minus Adam + clipping (points)", fontsize=10.5)
+    return fig
+
+
 def draw_differences(ax: Axes, evidence: Evidence, task: str) -> None:
     """Difference of each method from the baseline: a dot per seed, mean and 95 % interval.
 
     Methods of which no task has a run get no row, so that panels for two tasks have the same rows.
     """
-    baseline = accuracies(evidence, task, BASELINE)
-    methods = compared(evidence)
+    compared = set[str]().union(*(comparisons(evidence, each) for each in TASKS))
+    methods = [m for m in fair.METHODS if m in compared]
     for row, method in enumerate(methods):
-        own = accuracies(evidence, task, method)
-        draw_row(ax, row, [own[s] - baseline[s] for s in sorted(set(own) & set(baseline))], method)
-    finish_rows(ax, [label(m) for m in methods])
-
-
-def compared(evidence: Evidence) -> list[str]:
-    """The methods that some task compares with the baseline."""
-    found = [comparisons(evidence, task) for task in TASKS]
-    return [m for m in fair.METHODS if any(m in tests and tests[m].n for tests in found)]
+        draw_row(ax, row, method, *(accuracies(evidence, task, m) for m in (method, BASELINE)))
+    finish_rows(ax, methods)
 
 
 def missing_note(evidence: Evidence, *tasks: str) -> str:
@@ -170,11 +203,29 @@ def missing_note(evidence: Evidence, *tasks: str) -> str:
     lines = []
     for task in tasks:
         state = final_coverage(evidence, task)
-        if state.finished < len(state):
+        if not state.whole:
             without = [label(m) for m in fair.METHODS if not finals(evidence, task, m)]
             names = f" No run: {'; '.join(without)}." if without else ""
             lines.append(f"- {TASKS[task]}: {state.words()}{names}")
     if not lines:
         return ""
     body = "\n".join(["Runs still missing on this page:\n", *lines])
-    return f"```{{note}}\n{body}\n\n`{next_command(evidence, *tasks)}` trains them.\n```"
+    # The final runs follow from the search.
+    first = (
+        "" if search_coverage(evidence, *tasks).whole else "fwrnn train fair-search --jobs 2 && "
+    )
+    return f"```{{note}}\n{body}\n\n`{first}fwrnn train fair --jobs 2` trains them.\n```"
+
+
+def equal_missing(evidence: Evidence, task: str) -> str:
+    """Which methods have no run of equal gradients, or not all; empty where nothing is missing."""
+    there = {m: len(finals(evidence, task, m, equal_names)) for m in fair.METHODS}
+    wanted = {m: len(equal_names(task, m)) for m in fair.METHODS}
+    without = [in_words(m) for m, n in there.items() if not n]
+    partly = [f"{in_words(m)} ({n} of {wanted[m]})" for m, n in there.items() if 0 < n < wanted[m]]
+    said = [f"Not run: {listed(without)}"] if without else []
+    said += [f"Run with only some seeds: {listed(partly)}"] if partly else []
+    if not said:
+        return ""
+    command = f"`fwrnn train 'fair/{task}/equal/*' --jobs 2` trains what is missing"
+    return f" {'. '.join(said)}; {command}."

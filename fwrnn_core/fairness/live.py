@@ -19,39 +19,27 @@ def live_search(
     methods: Sequence[str],
     count: int,
     *,
-    seeds: Sequence[int],
-    epochs: int,
-    train_limit: int,
-    source: str = "auto",
-    inner_steps: int | None = None,
-    radius: float | None = None,
-    norm: float | str = 2.0,
-    device: str = "auto",
-    precision: str = "float32",
+    source: str,
+    inner_steps: int | None,
+    radius: float | None,
+    norm: float | str,
+    **short: Any,
 ) -> str:
     """Lowest validation loss of the first ``count`` draws, mean over ``seeds``, as a table; the
     lowest of each method is bold. A draw that diverged says so, and one that ended before its
     first update has a dash.
 
     Where given, ``inner_steps`` and ``radius`` replace the method's own and the drawn one; like
-    ``norm`` they concern Frank-Wolfe alone.
+    ``norm`` they concern Frank-Wolfe alone. ``short`` are options of
+    :func:`~fwrnn_core.reports.live`.
     """
     header, columns = ["trial"], []
     for method in methods:
         text, losses = label(method), []
         for drawn in fair.search(task, method)[:count]:
             text, config = _changed(drawn, method, inner_steps, radius, norm)
-            changes: dict[str, Any] = {"data.options": {**config.data.options, "source": source}}
-            runs = live(
-                config,
-                seeds=seeds,
-                epochs=epochs,
-                train_limit=train_limit,
-                device=device,
-                precision=precision,
-                **changes,
-            )
-            losses.append(_lowest(runs))
+            short["data.options"] = {**config.data.options, "source": source}
+            losses.append(_lowest(live(config, **short)))
         header.append(text)
         columns.append(losses)
     return _table(header, columns)

@@ -10,7 +10,7 @@ from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import BASELINE, accuracies, gradients, p_value
 from fwrnn_core.fairness.search import TASKS
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, paired
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, estimate, on_side, paired, pooled_p
 from fwrnn_core.reports import listed, markdown_table
 
 # Network -> Frank-Wolfe and the Adams that train it, with clipping and without where there are two.
@@ -51,7 +51,7 @@ def network_table(evidence: Evidence) -> str:
         adjusted = adjusted_p(leads)
         for network, lead in leads.items():
             methods = pair(evidence, task, network)
-            means = [str(estimate(list(accuracies(evidence, task, m).values()))) for m in methods]
+            means = [str(estimate(accuracies(evidence, task, m).values())) for m in methods]
             means[1] += r" \*" if fair.clips(methods[1]) else ""
             rows.append([name, network, str(lead.n), *means, str(lead), p_value(adjusted[network])])
     header = ["data", "network", "seeds", "Frank-Wolfe (%)", "Adam (%)", "difference", "p (Holm)"]
@@ -68,16 +68,12 @@ def network_reading(evidence: Evidence) -> str:
         adjusted = adjusted_p(leads)
         parts = []
         for side, words in ((1, "ahead of"), (-1, "behind")):
-            found = [
-                f"the {n} ({x.rounded(1)}{', not after correction' if adjusted[n] > 0.05 else ''})"
-                for n, x in leads.items()
-                if x.side == side
-            ]
-            if found:
-                parts.append(f"Frank-Wolfe is {words} Adam on {listed(found)}")
-        open_ = [f"the {n} ({x.rounded(1)})" for n, x in leads.items() if x.side == 0]
-        if open_:
-            parts.append(f"no difference is detectable on {listed(open_)}")
+            if found := on_side(leads, side):
+                fate = {n: ", not after correction" if adjusted[n] > 0.05 else "" for n in found}
+                told = [f"the {n} ({leads[n].rounded(1)}{fate[n]})" for n in found]
+                parts.append(f"Frank-Wolfe is {words} Adam on {listed(told)}")
+        if undecided := [f"the {n} ({leads[n].rounded(1)})" for n in on_side(leads, 0)]:
+            parts.append(f"no difference is detectable on {listed(undecided)}")
         text = "; ".join(parts)
         said.append(f"**{name}.** {text[0].upper()}{text[1:]}.{_clipping(evidence, task)}")
     return " ".join(said)
@@ -105,14 +101,13 @@ def network_finding(evidence: Evidence, network: str, *, spending: bool = True) 
     """What the optimizer does for one of :data:`NETWORKS`, with the gradients it took for that if
     ``spending``, on each data set where both methods have three seeds; empty where there is none.
     """
-    leads = {
-        (task, name): lead for task in TASKS for name, lead in network_leads(evidence, task).items()
-    }
-    together, spent = adjusted_p(leads), []
+    leads = {task: network_leads(evidence, task) for task in TASKS}
+    together, spent = pooled_p(leads), []
     equal: dict[str, list[str]] = {}  # by the Adam, where no difference from it is detectable
     apart = []
     for task, where in (("har2", "on HAR-2"), ("noisy-har2", "under noise")):
-        lead = leads.get((task, network))
+        own = leads[task]
+        lead = own.get(network)
         if lead is None or lead.n < 3:
             continue
         methods = pair(evidence, task, network)
@@ -124,13 +119,12 @@ def network_finding(evidence: Evidence, network: str, *, spending: bool = True) 
             equal.setdefault(adam, []).append(f"{where} {numbers}")
         else:
             side = "ahead of" if lead.side > 0 else "behind"
-            own = {key: other for key, other in leads.items() if key[0] == task}
-            alone = adjusted_p(own)[task, network] <= 0.05
+            alone = adjusted_p(own)[network] <= 0.05
             said = f"{where} Frank-Wolfe is {side} {adam} {numbers}, which"
             said += f" {'survives' if alone else 'does not survive'} the correction for the"
             said += f" {len(own)} networks compared there"
             if alone and together[task, network] > 0.05:
-                said += f", not that for all {len(leads)} comparisons of both data sets"
+                said += f", not that for all {len(together)} comparisons of both data sets"
             apart.append(said)
         if spending:
             spent.append(_gradients_taken(evidence, task, where, methods))

@@ -7,14 +7,24 @@ seed. A run's accuracy is read in two ways: at its best epoch, as the paper does
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fwrnn_core import figures
 from fwrnn_core.evidence import Coverage, Evidence
 from fwrnn_core.experiments.published import REPEATED, repeats
 from fwrnn_core.fairness.search import TASKS, empty
-from fwrnn_core.fairness.statistics import Paired, estimate, from_zero, paired, signed
+from fwrnn_core.fairness.statistics import (
+    Paired,
+    differences,
+    estimate,
+    from_zero,
+    on_side,
+    paired,
+    signed,
+)
 from fwrnn_core.reports import (
     best_accuracy,
     is_ours,
@@ -22,11 +32,12 @@ from fwrnn_core.reports import (
     listed,
     markdown_table,
     published,
+    seeds_done,
     short,
     tail_accuracy,
 )
 from fwrnn_core.training import Record
-from fwrnn_core.wording import label
+from fwrnn_core.wording import counted, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +45,9 @@ if TYPE_CHECKING:
 
 YARDSTICK = "adam"
 ENOUGH = 3  # seeds, from which on an interval is worth showing
-READINGS: dict[str, tuple[str, Callable[[Record], float]]] = {
+Reading = Callable[[Record], float]
+Terms = Sequence[tuple[int, str]]  # sign, name of a published run
+READINGS: dict[str, tuple[str, Reading]] = {
     "best": ("best epoch", best_accuracy),
     "last": ("last epoch", last_accuracy),
     "tail": ("mean of the last epochs", tail_accuracy),
@@ -73,8 +86,8 @@ def repeated_lead(evidence: Evidence, task: str, method: str, reading: str = "be
 
 def repeated_leads(evidence: Evidence, task: str, reading: str = "best") -> dict[str, Paired]:
     """:func:`repeated_lead` of every repeated row that shares :data:`ENOUGH` seeds with Adam."""
-    tests = {m: repeated_lead(evidence, task, m, reading) for m in REPEATED if m != YARDSTICK}
-    return {m: t for m, t in tests.items() if t.n >= ENOUGH}
+    found = {m: repeated(evidence, task, m, reading) for m in REPEATED}
+    return differences(found, YARDSTICK, ENOUGH)
 
 
 def repeated_words(evidence: Evidence, task: str, method: str, reading: str = "best") -> str:
@@ -84,9 +97,9 @@ def repeated_words(evidence: Evidence, task: str, method: str, reading: str = "b
     """
     lead = repeated_lead(evidence, task, method, reading)
     if not lead.n:
-        return "–"
+        return str(lead)
     value = lead.rounded(1) if lead.n >= ENOUGH else signed(lead.difference, 1)
-    return f"{value} points with {lead.n} {'seed' if lead.n == 1 else 'seeds'}"
+    return f"{value} points with {counted(lead.n, 'seed')}"
 
 
 def repeat_coverage(evidence: Evidence, *tasks: str) -> Coverage:
@@ -102,50 +115,45 @@ def repeat_table(evidence: Evidence, task: str) -> str:
     rows = []
     for method in REPEATED:
         name = f"{task}/published/{method}"
-        lost = diverged_runs(evidence, name)
-        seeds = f"{len(repeated_runs(evidence, name))} of {len(repeats(name))}"
-        row = [label(method), seeds + (f", {lost} diverged" if lost else "")]
+        good, lost = len(repeated_runs(evidence, name)), diverged_runs(evidence, name)
+        row = [label(method), seeds_done(good, len(repeats(name)), lost)]
         for reading in ("best", "last"):
-            values = list(repeated(evidence, task, method, reading).values())
             lead = repeated_lead(evidence, task, method, reading)
-            row.append(str(estimate(values)) if values else "–")
-            row.append(str(lead) if lead.n and method != YARDSTICK else "–")
+            row.append(str(estimate(repeated(evidence, task, method, reading).values())))
+            row.append("–" if method == YARDSTICK else str(lead))
         rows.append(row)
     return markdown_table(header, rows)
 
 
 def repeat_figure(evidence: Evidence) -> Figure | None:
-    """:func:`draw_repeats` at the best and at the last epoch for each task with enough seeds; None
-    while there is none."""
+    """Difference to Adam of each repeated row, a dot per seed, mean and 95 % interval: at the best
+    and at the last epoch, for each task with enough seeds; None while there is none."""
     from matplotlib.figure import Figure
 
     tasks = [task for task in TASKS if repeated_leads(evidence, task)]
     if not tasks:
         return None
+    methods = [m for m in REPEATED if m != YARDSTICK]
     fig = Figure(figsize=(figures.WIDTH, 2.5 * len(tasks)))
     for line, task in zip(
         fig.subplots(len(tasks), 2, sharey=True, squeeze=False), tasks, strict=True
     ):
         for ax, reading in zip(line, ("best", "last"), strict=True):
-            draw_repeats(ax, evidence, task, reading)
+            for row, method in enumerate(methods):
+                both = (repeated(evidence, task, m, reading) for m in (method, YARDSTICK))
+                draw_row(ax, row, method, *both)
+            finish_rows(ax, methods)
             ax.set_title(f"{TASKS[task]}, {READINGS[reading][0]}")
             if task == tasks[-1]:
                 ax.set_xlabel("accuracy minus Adam (points)")
     return fig
 
 
-def draw_repeats(ax: Axes, evidence: Evidence, task: str, reading: str) -> None:
-    """Difference to Adam of each repeated row: a dot per seed, mean and 95 % interval."""
-    base = repeated(evidence, task, YARDSTICK, reading)
-    methods = [m for m in REPEATED if m != YARDSTICK]
-    for row, method in enumerate(methods):
-        own = repeated(evidence, task, method, reading)
-        draw_row(ax, row, [own[s] - base[s] for s in sorted(set(own) & set(base))], method)
-    finish_rows(ax, [label(m) for m in methods])
-
-
-def draw_row(ax: Axes, row: int, values: list[float], method: str) -> None:
-    """One method's differences in a row: faint dots, their mean, and its 95 % interval."""
+def draw_row(
+    ax: Axes, row: int, method: str, own: Mapping[int, float], base: Mapping[int, float]
+) -> None:
+    """One method's differences by seed in a row: faint dots, their mean, its 95 % interval."""
+    values = [own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())]
     if not values:
         empty(ax, row, horizontal=True)
         return
@@ -157,11 +165,11 @@ def draw_row(ax: Axes, row: int, values: list[float], method: str) -> None:
     ax.plot([test.difference], [row], look.marker, color=look.color, markersize=7, zorder=3)
 
 
-def finish_rows(ax: Axes, names: list[str]) -> None:
+def finish_rows(ax: Axes, methods: list[str]) -> None:
     """Names of the rows from above to below, the line at zero, and which side of it is better."""
     ax.axvline(0, color=figures.INK, linewidth=0.8)
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -1.1)
+    ax.set_yticks(range(len(methods)), map(label, methods))
+    ax.set_ylim(len(methods) - 0.4, -1.1)
     low, high = ax.get_xlim()
     room = 0.3 * (high - low)  # for the words, where all rows lie on one side
     ax.set_xlim(min(low, -room), max(high, room))
@@ -189,21 +197,17 @@ def repeat_reading(evidence: Evidence, task: str) -> str:
         return ""
     most = max(t.n for t in repeated_leads(evidence, task).values())
     text = f"**{TASKS[task]}, {most} seeds.** Against Adam, in points: {'; '.join(parts)}."
-    return f"{text}{_more_steps(evidence, task)}"
-
-
-def _more_steps(evidence: Evidence, task: str) -> str:
-    """K = 5 against K = 1, which share rate and minibatches; empty before there are enough."""
-    said = []
-    for reading, (where, _) in READINGS.items():
-        ours, base = (repeated(evidence, task, m, reading) for m in ("fw-k5", "fw-k1"))
-        lead = paired(ours, base)
-        if lead.n < ENOUGH:
-            return ""
-        said.append(f"{lead.rounded(1)} ({where})")
+    # K = 5 against K = 1, which share rate and minibatches.
+    more = {
+        where: paired(*(repeated(evidence, task, m, reading) for m in ("fw-k5", "fw-k1")))
+        for reading, (where, _) in READINGS.items()
+    }
+    if any(lead.n < ENOUGH for lead in more.values()):
+        return text
+    said = [f"{lead.rounded(1)} ({where})" for where, lead in more.items()]
     return (
-        f" K = 5 minus K = 1, with the same learning rate and minibatches: {listed(said)}. Each"
-        " update of K = 5 averages five minibatches."
+        f"{text} K = 5 minus K = 1, with the same learning rate and minibatches: {listed(said)}."
+        " Each update of K = 5 averages five minibatches."
     )
 
 
@@ -220,7 +224,7 @@ def sides(tests: Mapping[str, Paired]) -> str:
     }
     said = []
     for side, verb in verbs.items():
-        who = [f"{short(label(m))} ({t.rounded(1)})" for m, t in tests.items() if t.side == side]
+        who = [f"{short(label(m))} ({tests[m].rounded(1)})" for m in on_side(tests, side)]
         if who:
             said.append(f"{listed(who)} {verb[len(who) > 1]}")
     return ", and ".join(said)
@@ -264,3 +268,57 @@ def published_finding(evidence: Evidence) -> str:
             )
         said.append(text)
     return f"**In the authors' own settings** the lead {'. The lead '.join(said)}."
+
+
+def diverged(evidence: Evidence, names: Iterable[str]) -> str:
+    """Which published settings diverged, with how many of their seeds; empty where none did.
+
+    Diverged runs are in no :func:`difference`: wherever one is shown, this stands beside it.
+    """
+    said = []
+    for name in names:
+        count, seeds = diverged_runs(evidence, name), len(repeats(name))
+        if count:
+            what = f"{name.rpartition('/')[2]} diverged"
+            said.append(f"{what} with {count} of {seeds} seeds" if seeds > 1 else what)
+    return ", ".join(said)
+
+
+def difference(evidence: Evidence, terms: Terms, what: Reading = best_accuracy) -> Paired:
+    """The terms added up over the seeds with which all of them are complete.
+
+    The interval is that of the paired t-test from :data:`ENOUGH` seeds on. With fewer it rests on
+    the deviation of a single run, pooled over the repeated rows of the same table: NaN where
+    nothing was repeated.
+    """
+    runs = [repeated_runs(evidence, name) for _, name in terms]
+    seeds = sorted(set.intersection(*map(set, runs)))
+    found = from_zero(
+        [sum(s * what(of[n]) for (s, _), of in zip(terms, runs, strict=True)) for n in seeds]
+    )
+    if not seeds or len(seeds) >= ENOUGH:
+        return found
+    half = _stand_in(evidence, terms, len(seeds), what)
+    mean = found.difference
+    return found._replace(low=mean - half, high=mean + half, p=math.nan)
+
+
+def _stand_in(evidence: Evidence, terms: Terms, seeds: int, what: Reading) -> float:
+    from scipy.stats import t
+
+    found = [deviation(evidence, name.partition("/")[0], what) for _, name in terms]
+    freedom = min(freedom for _, freedom in found)
+    variance = sum(d**2 for d, _ in found) / seeds
+    return float(t.ppf(0.975, freedom)) * math.sqrt(variance) if freedom else math.nan
+
+
+def deviation(evidence: Evidence, task: str, what: Reading = best_accuracy) -> tuple[float, int]:
+    """Standard deviation of one run over seeds in points, pooled over the repeated rows of a task,
+    and its degrees of freedom; (nan, 0) where no row was repeated."""
+    squares, freedom = 0.0, 0
+    for row in REPEATED:
+        values = [what(r) for r in repeated_runs(evidence, f"{task}/published/{row}").values()]
+        if len(values) > 1:
+            squares += float(np.var(values, ddof=1)) * (len(values) - 1)
+            freedom += len(values) - 1
+    return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)

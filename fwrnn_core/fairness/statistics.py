@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-
-from fwrnn_core import figures
 
 Key = TypeVar("Key")
 
@@ -29,7 +27,7 @@ def _half(low: float, high: float, digits: int = 2) -> str:
 
 
 class Estimate(NamedTuple):
-    """Mean and 95 % interval of ``n`` runs; NaN limits for one run alone."""
+    """Mean and 95 % interval of ``n`` runs; NaN limits for one run alone. A dash, for none."""
 
     mean: float
     low: float
@@ -37,12 +35,12 @@ class Estimate(NamedTuple):
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}{_half(self.low, self.high)}"
+        return f"{self.mean:.2f}{_half(self.low, self.high)}" if self.n else "–"
 
 
 class Paired(NamedTuple):
     """Mean difference, its 95 % interval and two-sided p of the paired t-test over ``n``
-    pairs; NaN where there are too few."""
+    pairs; NaN where there are too few. A dash, for none."""
 
     difference: float
     low: float
@@ -59,7 +57,8 @@ class Paired(NamedTuple):
         >>> Paired(0.0123, 0.0111, 0.0135, 0.01, 3).rounded(4)
         '+0.0123 ± 0.0012'
         """
-        return f"{signed(self.difference, digits)}{_half(self.low, self.high, digits)}"
+        half = _half(self.low, self.high, digits)
+        return f"{signed(self.difference, digits)}{half}" if self.n else "–"
 
     @property
     def side(self) -> int:
@@ -67,17 +66,14 @@ class Paired(NamedTuple):
         return int(self.low > 0) - int(self.high < 0)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Iterable[float]) -> Estimate:
     """Mean and 95 % interval (Student's t) of the finite values.
 
     >>> estimate([1.0, 2.0, 3.0])
     Estimate(mean=2.0, low=-0.48..., high=4.48..., n=3)
     """
-    finite = np.asarray([v for v in values if math.isfinite(v)], dtype=float)
-    if not finite.size:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    one = figures.spread(finite[:, None])
-    return Estimate(float(one.centre[0]), float(one.low[0]), float(one.high[0]), len(finite))
+    mean, low, high, _, n = from_zero(list(values))
+    return Estimate(mean, low, high, n)
 
 
 def from_zero(differences: Sequence[float]) -> Paired:
@@ -108,6 +104,20 @@ def paired(ours: Mapping[int, float], baseline: Mapping[int, float]) -> Paired:
     3.0
     """
     return from_zero([ours[s] - baseline[s] for s in sorted(set(ours) & set(baseline))])
+
+
+def differences(
+    found: Mapping[str, Mapping[int, float]], baseline: str, fewest: int = 1
+) -> dict[str, Paired]:
+    """Every other method's difference from the baseline's values by seed; methods that share fewer
+    seeds with it than ``fewest`` are left out."""
+    tests = {m: paired(own, found[baseline]) for m, own in found.items() if m != baseline}
+    return {m: test for m, test in tests.items() if test.n >= fewest}
+
+
+def on_side(tests: Mapping[Key, Paired], side: int) -> list[Key]:
+    """Whose whole interval lies above zero (1), below it (−1), or on neither side (0)."""
+    return [key for key, test in tests.items() if test.side == side]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

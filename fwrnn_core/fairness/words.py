@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-import numpy as np
-
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import (
     BASELINE,
     accuracies,
     comparisons,
+    completed,
+    equal_missing,
     equal_names,
     final_coverage,
     gradients,
+    lengthened,
 )
-from fwrnn_core.fairness.search import TASKS, best_of, trials
-from fwrnn_core.fairness.statistics import Paired, adjusted_p, paired, pooled_p, signed
+from fwrnn_core.fairness.networks import network_leads
+from fwrnn_core.fairness.search import TASKS, search_ended_early
+from fwrnn_core.fairness.statistics import Paired, adjusted_p, on_side, paired, pooled_p, signed
 from fwrnn_core.reports import listed, short
-from fwrnn_core.wording import label
+from fwrnn_core.wording import be, in_words, label
 
 PLAIN = ("fw-k1", "fw-k5", "fw-k10")  # the method alone, on the plain network
 CHUNKED = ("adam-tbptt", "fw-tbptt")
@@ -37,21 +39,8 @@ def tanh(method: str) -> bool:
     return fair.METHODS[method][1].cell == "tanh"
 
 
-def in_words(method: str) -> str:
-    """A method's name inside a sentence, where a comma would part it.
-
-    >>> in_words("fw-k5"), in_words("adam-tbptt")
-    ('Frank-Wolfe with K = 5', 'Adam with TBPTT')
-    """
-    return label(method).replace(", ", " with ", 1)
-
-
 def _tests(evidence: Evidence, task: str) -> dict[str, Paired]:
-    return {m: t for m, t in comparisons(evidence, task).items() if t.n >= FEWEST}
-
-
-def _side(tests: Mapping[str, Paired], side: int) -> list[str]:
-    return [m for m, t in tests.items() if t.side == side]
+    return comparisons(evidence, task, fewest=FEWEST)
 
 
 def named(methods: Sequence[str], tests: Mapping[str, Paired] | None = None) -> str:
@@ -76,9 +65,14 @@ def who_differs(tests: Mapping[str, Paired]) -> str:
     """
     said = []
     for side, words in ((1, "ahead"), (-1, "behind")):
-        if who := [m for m, t in tests.items() if t.n >= FEWEST and t.side == side]:
-            said.append(f"{words} {'is' if len(who) == 1 else 'are'} {named(who, tests)}")
+        if who := on_side(tests, side):
+            said.append(f"{words} {be(len(who))} {named(who, tests)}")
     return "; ".join(said) or "no method is ahead or behind"
+
+
+def _surviving(tests: Mapping[str, Paired]) -> list[str]:
+    """The methods whose difference is certain also once tests are adjusted for their number."""
+    return [m for m, p in adjusted_p(tests).items() if p <= 0.05]
 
 
 def _lost_to_holm(tests: Mapping[str, Paired]) -> list[str]:
@@ -94,7 +88,7 @@ def brief(evidence: Evidence, task: str) -> str:
     name = TASKS[task]
     if not tests:
         return f"On {name}, no method has been compared with {label(BASELINE)} yet."
-    leading, behind = _side(tests, 1), _side(tests, -1)
+    leading, behind = on_side(tests, 1), on_side(tests, -1)
     nets = {
         net: own
         for cell, net in OTHER_CELLS.items()
@@ -105,28 +99,23 @@ def brief(evidence: Evidence, task: str) -> str:
     which = "no method on the tanh network" if nets else "no method"
     text = f"On {name}, {which} is ahead of {label(BASELINE)}"
     if ahead:
-        verb, who = "is" if len(ahead) == 1 else "are", named(ahead, tests)
-        text = f"On {name}, {who} {verb} ahead of {label(BASELINE)}"
+        text = f"On {name}, {named(ahead, tests)} {be(len(ahead))} ahead of {label(BASELINE)}"
         if len(ahead) > 2:  # the point before a long list
-            text = f"On {name}, ahead of {label(BASELINE)} are {who}"
-        others = [m for m in PLAIN if m in tests and m not in ahead]
-        if others:
-            text += f"; {named(others)} {'is' if len(others) == 1 else 'are'} not"
+            text = f"On {name}, ahead of {label(BASELINE)} are {named(ahead, tests)}"
+        if others := [m for m in PLAIN if m in tests and m not in ahead]:
+            text += f"; {named(others)} {be(len(others))} not"
     text += "."
     if nets:
         spans = [f"the {net} ({_span(tests, own)})" for net, own in nets.items()]
-        verb = "is" if len(nets) == 1 else "are"
-        text += f" With either optimizer {listed(spans)} {verb} ahead."
+        text += f" With either optimizer {listed(spans)} {be(len(nets))} ahead."
     if behind:
-        text += f" {named(behind, tests)} {'is' if len(behind) == 1 else 'are'} behind."
+        text += f" {named(behind, tests)} {be(len(behind))} behind."
     if leading or behind:
         lost = _lost_to_holm(tests)
         kept = [m for m in (*leading, *behind) if m not in lost]
         seeds = max(t.n for t in tests.values())
-        left = f"remains for {named(kept)}" if kept else "remains for none"
-        text += (
-            f" Corrected for the number of comparisons (Holm, {seeds} seeds), a difference {left}."
-        )
+        text += f" Corrected for the number of comparisons (Holm, {seeds} seeds), a difference"
+        text += f" remains for {named(kept) or 'none'}."
     return text
 
 
@@ -146,7 +135,7 @@ def reading(evidence: Evidence, task: str) -> str:
     groups = [
         f"{words}: {'; '.join(map(label, members))}"
         for side, words in sides.items()
-        if (members := _side(tests, side))
+        if (members := on_side(tests, side))
     ]
     parts = [f"Against {label(BASELINE)}:\n", f"- {'. '.join(groups)}."]
     lost = [label(m) for m in _lost_to_holm(tests)]
@@ -208,8 +197,8 @@ def plain_finding(evidence: Evidence) -> str:
     ahead = [m for m in PLAIN if clean[m].side == 1]
     text = "**With every method tuned alike** and several seeds, "
     if ahead:
-        text += f"{named(ahead, clean)} {'is' if len(ahead) == 1 else 'are'} ahead of Adam with"
-        text += " gradient clipping on clean data."
+        text += f"{named(ahead, clean)} {be(len(ahead))} ahead of Adam with gradient clipping on"
+        text += " clean data."
     else:
         text += (
             "Frank-Wolfe on whole sequences of the plain network is not ahead of Adam with gradient"
@@ -218,13 +207,11 @@ def plain_finding(evidence: Evidence) -> str:
     ahead = [m for m in PLAIN if noisy[m].side == 1]
     if ahead:
         lost = set(ahead) <= set(_lost_to_holm(noisy))
-        text += f" Under noise {named(ahead, noisy)} {'is' if len(ahead) == 1 else 'are'}"
-        text += " ahead" + (
-            ", but not once corrected for the number of comparisons." if lost else "."
-        )
+        hedge = ", but not once corrected for the number of comparisons" if lost else ""
+        text += f" Under noise {named(ahead, noisy)} {be(len(ahead))} ahead{hedge}."
     else:
         text += f" Under noise none is ahead (K = 5: {noisy['fw-k5'].rounded(1)} points)."
-    return text + _search_ended_early(evidence, "har2", "fw-k5")
+    return text + search_ended_early(evidence, "har2", "fw-k5")
 
 
 def inner_steps_finding(evidence: Evidence) -> str:
@@ -261,20 +248,14 @@ def truncation_finding(evidence: Evidence) -> str:
     """What truncated back-propagation has over the method alone; empty unless both optimizers with
     it have the highest means of the tanh network on all data."""
     tests = {task: _tests(evidence, task) for task in TASKS}
+    for found in tests.values():
+        others = [t.difference for m, t in found.items() if m not in CHUNKED and tanh(m)]
+        best = max([0.0, *others])
+        if any(m not in found or found[m].difference <= best for m in CHUNKED):
+            return ""
     pairs = [(task, m) for task in tests for m in CHUNKED]
-    others = {
-        task: [0.0, *(t.difference for m, t in found.items() if m not in CHUNKED and tanh(m))]
-        for task, found in tests.items()
-    }
-    if not all(
-        m in tests[task] and tests[task][m].difference > max(others[task]) for task, m in pairs
-    ):
-        return ""
-    kept = [
-        (task, m)
-        for task, m in pairs
-        if tests[task][m].side == 1 and m not in _lost_to_holm(tests[task])
-    ]
+    lost = {task: _lost_to_holm(found) for task, found in tests.items()}
+    kept = [(task, m) for task, m in pairs if tests[task][m].side == 1 and m not in lost[task]]
     which = f": {_places(kept)}" if kept else ""
     together = pooled_p(tests)
     if kept and not any(together[place] <= 0.05 for place in kept):
@@ -312,68 +293,42 @@ def _with_equal_gradients(evidence: Evidence) -> str:
     and not only where a lead is certain; empty before such runs."""
     said, kept = [], []
     for task, name in TASKS.items():
-        every = comparisons(evidence, task, equal_names)
-        tests = {m: t for m, t in every.items() if t.n >= FEWEST}
+        tests = comparisons(evidence, task, equal_names, FEWEST)
         there = [m for m in CHUNKED if m in tests]
         if there:
             said.append(f"{named(there, tests)} on {name}")
-        adjusted = adjusted_p(tests)
-        kept += [(task, m) for m in there if tests[m].side == 1 and adjusted[m] <= 0.05]
+        certain = _surviving(tests)
+        kept += [(task, m) for m in there if tests[m].side == 1 and m in certain]
     if not said:
         return ""
-    which = _places(kept) or "none"
     verb = "survive" if len(kept) > 1 else "survives"
     return (
-        f" With as many gradients as clipping, the differences are {'; '.join(said)}; {which}"
-        f" {verb} the correction."
+        f" With as many gradients as clipping, the differences are {'; '.join(said)};"
+        f" {_places(kept) or 'none'} {verb} the correction."
     )
 
 
-def _ended_falling(evidence: Evidence, task: str, method: str) -> int | None:
-    """Of a method's search, how many complete trials have their lowest validation loss in the last
-    epoch; None before all are there."""
-    found = trials(evidence, task, method)
-    if any(np.isnan(t.loss) for t in found):
-        return None
-    ends = [evidence.complete(t.config.name) for t in found]
-    return sum(int(np.nanargmin(r.curve("validation_loss"))) == r.epochs - 1 for r in ends if r)
-
-
-def _search_ended_early(evidence: Evidence, task: str, method: str) -> str:
-    """A sentence where more than half of a method's trials, and more than of the baseline's, were
-    still falling when they ended."""
-    late, base = (_ended_falling(evidence, task, m) for m in (method, BASELINE))
-    if late is None or base is None or late <= max(base, fair.TRIALS / 2):
+def equal_reading(evidence: Evidence, task: str) -> str:
+    """Who is ahead with equal gradients, what they change, and which runs are missing; empty while
+    the baseline has none, or no run is another than those of equal passes."""
+    base, changed = completed(evidence, task, BASELINE, equal_names), lengthened(evidence, task)
+    if not base or not changed:
         return ""
+    spent = gradients(evidence, task, equal_names).values()
+    span = " to ".join(dict.fromkeys(f"{end:,.0f}" for end in (min(spent), max(spent))))
+    tests = comparisons(evidence, task, equal_names, FEWEST)
+    told = [
+        f"{verb} {named(who, changed)}"
+        for verb, side in (("helps", 1), ("hurts", -1))
+        if (who := on_side(changed, side))
+    ]
     return (
-        f" The search may be too short: on {TASKS[task]}, {late} of the {fair.TRIALS} trials of"
-        f" {short(label(method))} were still improving when they ended, against {base} of"
-        f" {label(BASELINE)}."
-    )
-
-
-def search_limits(evidence: Evidence, task: str) -> str:
-    """Two things that the search of one task did not give to all alike, as Markdown bullets; empty
-    before a search is complete."""
-    late, chosen = [], []
-    for method in fair.METHODS:
-        last = _ended_falling(evidence, task, method)
-        if last is None:
-            continue
-        late.append(f"{last} for {in_words(method)}")
-        if (best := best_of(trials(evidence, task, method))) is not None:
-            chosen.append(best.config.batch_size)
-    if not late:
-        return ""
-    small = min(fair.BATCH_SIZES)
-    draws = sum(c.batch_size == small for c in fair.search(task, BASELINE))
-    return (
-        f"- Of {fair.TRIALS} trials per method on {TASKS[task]}, these have their lowest"
-        f" validation loss in the last of {fair.SEARCH_EPOCHS} epochs: {listed(late)}. They were"
-        " cut short, and a method with many of them is judged below its best.\n"
-        f"- {sum(c == small for c in chosen)} of {len(chosen)} choices on {TASKS[task]} are among"
-        f" the {draws} draws with minibatches of {small}, which take the most gradients in"
-        f" {fair.SEARCH_EPOCHS} epochs. So the search tunes, in part, the number of gradients."
+        f"**{TASKS[task]}**, {span} gradients each. Against {label(BASELINE)}:"
+        f" {who_differs(tests)}. Corrected for the number of comparisons, a difference remains for"
+        f" {named(_surviving(tests), tests) or 'none'}. Compared with a method's own runs of equal"
+        " passes, the change in gradients"
+        f" {listed(told) or 'makes no detectable difference to any method'}."
+        + equal_missing(evidence, task)
     )
 
 
@@ -390,3 +345,29 @@ def gradients_spent(evidence: Evidence, task: str) -> str:
     if BASELINE in spent and "adam" in spent:
         text += f"; Adam takes {spent['adam']:,.0f}, with clipping {spent[BASELINE]:,.0f}"
     return text + "."
+
+
+def answer(evidence: Evidence) -> str:
+    """Whether the optimizer helps, in three sentences, for who reads no further; empty unless the
+    records of both data sets say that it does not beyond chance."""
+    tests = {task: comparisons(evidence, task) for task in TASKS}
+    leads = {task: network_leads(evidence, task) for task in TASKS}
+    if not all(leads.values()) or any(m not in found for found in tests.values() for m in PLAIN):
+        return ""
+    if any(m in PLAIN for found in tests.values() for m in _surviving(found)):
+        return ""
+    if any(map(_surviving, leads.values())):
+        return ""
+    count = len(next(iter(leads.values())))
+    text = (
+        "**Does it help? Less than the paper says.** With every method tuned alike, on whole"
+        " sequences and the plain network, no lead of Frank-Wolfe over Adam with clipped gradients"
+        " survives a correction for the number of comparisons, with noise or without. Nor does"
+        f" any difference between the two optimizers on one and the same of {count} networks."
+    )
+    # What helps is said of what all comparisons together leave, which is less than each data set's.
+    certain = [m for (_, m), p in pooled_p(tests).items() if p <= 0.05]
+    more = ["another network"] if any(not tanh(m) for m in certain) else []
+    if any(m in CHUNKED for m in certain):
+        more.append("from truncation, which takes more gradients from the same data")
+    return text + (f" More comes from {listed(more)}." if more else "")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
-
-from fwrnn_core.errors import unknown
+from typing import Any, NamedTuple
 
 WIDTH = 6.4  # inches; text of 10.5 pt stays legible when a phone shrinks it
 INK = "#222222"
@@ -154,13 +152,11 @@ STYLE: dict[str, Any] = {
 }
 
 
-def use(format: Literal["svg", "png"] = "svg") -> None:
-    """Set the style; inside a notebook also the format of its figures ("png" for dense images)."""
+def use() -> None:
+    """Set the style; inside a notebook also the format of its figures, which is SVG."""
     import seaborn as sns
     from cycler import cycler
 
-    if format not in ("svg", "png"):
-        raise unknown("figure format", format, ["svg", "png"])
     cycle = cycler(color=[one.color for one in LOOKS])
     sns.set_theme(context="notebook", style="ticks", rc={**STYLE, "axes.prop_cycle": cycle})
     try:
@@ -171,5 +167,4 @@ def use(format: Literal["svg", "png"] = "svg") -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         # Without a date the same figure is the same file.
-        options: dict[str, Any] = {"metadata": {"Date": None}} if format == "svg" else {"dpi": 160}
-        set_matplotlib_formats(format, **options)
+        set_matplotlib_formats("svg", metadata={"Date": None})

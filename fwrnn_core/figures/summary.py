@@ -27,22 +27,15 @@ def spread(runs: ArrayLike, kind: Literal["interval", "range"] = "interval") -> 
     >>> spread([[1.0, 2.0], [3.0, 2.0]], "range")
     Spread(centre=array([2., 2.]), low=array([1., 2.]), high=array([3., 2.]))
     """
-    values = np.atleast_2d(np.asarray(runs, dtype=float))
-    count = np.sum(~np.isnan(values), axis=0)
-    masked = np.ma.masked_invalid(values)
-    mean = np.ma.filled(masked.mean(axis=0), np.nan)
+    values = np.ma.masked_invalid(np.atleast_2d(np.asarray(runs, dtype=float)))
+    mean, count = values.mean(axis=0), values.count(axis=0)
     if kind == "range":
-        low = np.ma.filled(masked.min(axis=0), np.nan)
-        high = np.ma.filled(masked.max(axis=0), np.nan)
-        return Spread(mean, low, high)
-    if kind != "interval":
-        raise unknown("kind of spread", kind, ["interval", "range"])
-    from scipy.stats import t
+        low, high = values.min(axis=0), values.max(axis=0)
+    elif kind == "interval":
+        from scipy.stats import t
 
-    several = count > 1
-    degrees = np.where(several, count - 1, 1)
-    variance = np.nansum((values - mean) ** 2, axis=0) / degrees
-    half = np.where(
-        several, t.ppf(0.975, degrees) * np.sqrt(variance / np.maximum(count, 1)), np.nan
-    )
-    return Spread(mean, mean - half, mean + half)
+        half = t.ppf(0.975, np.maximum(count - 1, 1)) * values.std(axis=0, ddof=1) / np.sqrt(count)
+        low, high = mean - half, mean + half
+    else:
+        raise unknown("kind of spread", kind, ["interval", "range"])
+    return Spread(*(np.ma.filled(limit, np.nan) for limit in (mean, low, high)))

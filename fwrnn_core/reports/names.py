@@ -95,15 +95,6 @@ def compact(value: float) -> str:
     return raised if digits == "1" else f"{digits}·{raised}"
 
 
-def x_label(x: str, records: Sequence[Record] = ()) -> str:
-    """The x axis's label; seconds are only called those of one core where all records' are."""
-    if x == "seconds":
-        places = [r.body.get("environment", {}) for r in records]
-        alone = all(p.get("device", "cpu") == "cpu" and p.get("threads", 1) == 1 for p in places)
-        return X_AXES[x] if alone else "seconds"
-    return X_AXES[x]
-
-
 @cache
 def published() -> dict[str, Any]:
     """The paper's printed numbers: ``data/published.json``, with their source."""

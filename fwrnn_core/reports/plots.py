@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwrnn_core import figures
-from fwrnn_core.errors import unknown
+from fwrnn_core.errors import choice
 from fwrnn_core.reports.names import (
     X_AXES,
     Y_AXES,
@@ -18,7 +18,6 @@ from fwrnn_core.reports.names import (
     method,
     published,
     short,
-    x_label,
 )
 from fwrnn_core.reports.runs import Recorded, timed_alike
 from fwrnn_core.reports.short_runs import has_moved
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Runs = Sequence[Record] | Recorded
 SMOOTH = 9  # epochs in the running mean of a long curve
 WINDOW = 15  # minibatch losses in theirs
 FEW = 8  # minibatch losses, too few for a curve
@@ -65,14 +63,14 @@ def note(ax: Axes, text: str) -> None:
     ax.grid(False)
 
 
-def draw(ax: Axes, runs: Runs, curve: str, x: str = "epoch") -> None:
+def draw(ax: Axes, runs: Recorded, curve: str, x: str = "epoch") -> None:
     """One line per record: ``curve`` over ``x`` (a key of :data:`X_AXES`), labels at the ends.
 
     Over more than 60 epochs the line is a running mean of :data:`SMOOTH` of them and a faint one
     shows each. Accuracies are drawn in per cent. Raises
     :class:`~fwrnn_core.errors.ConfigError` for another x.
     """
-    _check(x)
+    choice("x axis", x, X_AXES)
     for record, line in _lines(ax, runs):
         values = record.curve(curve) * _scale(curve)
         if len(values) > 60:
@@ -93,15 +91,14 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(np.convolve(values, kernel, mode="same") / counts)
 
 
-def draw_losses(ax: Axes, runs: Runs, x: str = "updates") -> None:
+def draw_losses(ax: Axes, runs: Recorded, x: str = "updates") -> None:
     """Minibatch losses over ``x`` (a key of :data:`X_AXES`), as a running mean.
 
     A run of hundreds of epochs keeps few of its first ones' minibatch losses. Where each record has
     fewer than :data:`FEW`, which are chance more than a curve, the epochs' means are drawn.
     """
-    _check(x)
-    found = runs.found if isinstance(runs, Recorded) else runs
-    if found and all(len(r.body["losses"]["loss"]) < FEW for r in found):
+    choice("x axis", x, X_AXES)
+    if runs.found and all(len(r.body["losses"]["loss"]) < FEW for r in runs.found):
         for record, line in _lines(ax, runs):
             line(record.curve(x), record.curve("train_loss"))
         return _finish(ax, runs, x, "training loss,\nmean of an epoch")
@@ -129,57 +126,60 @@ def _places(record: Record, x: str) -> np.ndarray:
     return np.interp(at, known, np.concatenate([[0.0], record.curve(x)]))
 
 
-def draw_groups(ax: Axes, groups: Mapping[str, Sequence[Record]], x: str, curve: str = "") -> None:
-    """Runs by label, one per seed: their mean, and their range as a band.
+def draw_groups(
+    ax: Axes,
+    groups: Mapping[str, Sequence[Record]],
+    x: str,
+    curve: str = "",
+    *,
+    ends: bool = True,
+) -> None:
+    """Runs by label, one per seed: their mean, and their range as a band; the label at its end
+    unless ``ends`` is False. A label keeps its look whichever others have runs.
 
     Draws the minibatch losses, as a running mean, or a per-epoch ``curve``. Of runs that ended
     before their first update there is nothing to draw; the title says so.
     """
-    _check(x)
-    still = [text for text, runs in groups.items() if not any(map(has_moved, runs))]
+    choice("x axis", x, X_AXES)
+    still = [text for text, runs in groups.items() if runs and not any(map(has_moved, runs))]
     if still:
         ax.set_title(
             f"{listed([short(text) for text in still])}: too few minibatches for an update"
         )
     for text, look in figures.looks(list(groups)).items():
-        if text in still:
+        if text in still or not groups[text]:
             continue
         lines = [
             (r.curve(x), r.curve(curve) * _scale(curve)) if curve else _smooth(r, x)
             for r in groups[text]
         ]
-        at = max((places for places, _ in lines), key=len)
-        values = np.full((len(lines), len(at)), np.nan)
-        for row, (_, line) in zip(values, lines, strict=True):
-            row[: len(line)] = line
+        # A run that diverged is shorter than those of other seeds.
+        both = np.full((2, len(lines), max(len(places) for places, _ in lines)), np.nan)
+        for number, line in enumerate(lines):
+            both[:, number, : len(line[0])] = line
+        places, values = both
+        at = np.nanmean(places, axis=0)
         figures.band(ax, at, figures.spread(values, "range"), look, short(text))
     every = [run for runs in groups.values() for run in runs]
     _axis(ax, every, x, Y_AXES[curve] if curve else "minibatch loss")
-    figures.label_ends(ax)
-
-
-def _check(x: str) -> None:
-    if x not in X_AXES:
-        raise unknown("x axis", x, X_AXES)
+    if ends:
+        figures.label_ends(ax)
 
 
 def _scale(curve: str) -> float:
     return 100.0 if curve.endswith("accuracy") else 1.0
 
 
-def _lines(ax: Axes, runs: Runs) -> Any:
+def _lines(ax: Axes, runs: Recorded) -> Any:
     """Each record that has an epoch, and a function that draws its line.
 
     A method's look does not depend on which others are recorded, so that a figure keeps its colours
     while records arrive.
     """
-    everyone = runs.configs if isinstance(runs, Recorded) else runs
-    looks = figures.looks([label(r) for r in everyone])
-    found = runs.found if isinstance(runs, Recorded) else runs
-    common = runs.extent if isinstance(runs, Recorded) else ""
-    for record in (r for r in found if r.epochs):
+    looks = figures.looks([label(config) for config in runs.configs])
+    for record in (r for r in runs.found if r.epochs):
         look, text = looks[label(record)], short(label(record))
-        if record.status != "complete" and not common:
+        if record.status != "complete" and not runs.extent:
             text += f" ({record.epochs} of {record.config.epochs})"
 
         def line(
@@ -199,11 +199,10 @@ def _lines(ax: Axes, runs: Runs) -> Any:
         yield record, line
 
 
-def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
-    found = runs.found if isinstance(runs, Recorded) else list(runs)
-    if isinstance(runs, Recorded) and runs.extent:
+def _finish(ax: Axes, runs: Recorded, x: str, ylabel: str) -> None:
+    if runs.extent:
         ax.set_title(", ".join(filter(None, [ax.get_title(loc="left"), runs.extent])))
-    _axis(ax, found, x, ylabel)
+    _axis(ax, runs.found, x, ylabel)
     if ax.get_lines():
         figures.label_ends(ax)
     else:
@@ -211,10 +210,14 @@ def _finish(ax: Axes, runs: Runs, x: str, ylabel: str) -> None:
 
 
 def axis_label(x: str, records: Sequence[Record]) -> str:
-    """The x axis's label, which says of seconds whether they can be compared between the runs."""
-    _check(x)
-    untimed = x == "seconds" and not timed_alike(records)
-    return x_label(x, records) + (UNTIMED if untimed else "")
+    """The x axis's label, which says of seconds whether all are those of one core, and whether they
+    can be compared between the runs."""
+    choice("x axis", x, X_AXES)
+    if x != "seconds":
+        return X_AXES[x]
+    places = [r.body.get("environment", {}) for r in records]
+    alone = all(p.get("device", "cpu") == "cpu" and p.get("threads", 1) == 1 for p in places)
+    return (X_AXES[x] if alone else "seconds") + ("" if timed_alike(records) else UNTIMED)
 
 
 def _axis(ax: Axes, records: Sequence[Record], x: str, ylabel: str) -> None:

@@ -1,4 +1,4 @@
-"""Which of a page's runs are recorded, how far each got, and what can be judged from that."""
+"""Which of a page's runs are recorded, how far each got, and which can be held against which."""
 
 from __future__ import annotations
 
@@ -44,32 +44,28 @@ class Recorded:
         return [config for config, record in self if record is None]
 
     @property
-    def partial(self) -> list[Record]:
-        """Records that stop before their last epoch."""
-        return [r for r in self.found if r.status == "partial"]
-
-    @property
-    def whole(self) -> bool:
-        """Every run is recorded and none stops early (a diverged run has ended)."""
-        return not self.missing and not self.partial
+    def coverage(self) -> Coverage:
+        """State of the runs."""
+        return Coverage({config.name: state_of(record, config.epochs) for config, record in self})
 
     @property
     def extent(self) -> str:
         """How far all recorded runs go, where all stop early at the same epoch; otherwise ""."""
         extents = {progress(r) for r in self.found}
-        return extents.pop() if self.partial == self.found and len(extents) == 1 else ""
+        early = all(r.status == "partial" for r in self.found)
+        return extents.pop() if early and len(extents) == 1 else ""
 
     def sentence(self, command: str = "") -> str:
         """In plain words what is recorded, what is only begun, what is missing, what trains it."""
-        cover = Coverage({config.name: state_of(record, config.epochs) for config, record in self})
-        diverged = [r for r in self.found if r.status == "diverged"]
+        told = {"Begun": "partial", "Diverged": "diverged"}
         named = {
-            "Begun": [] if self.extent else [f"{label(r)} ({progress(r)})" for r in self.partial],
-            "Diverged": [f"{label(r)} ({progress(r)})" for r in diverged],
-            "Missing": [label(config) for config in self.missing],
+            what: [f"{label(r)} ({progress(r)})" for r in self.found if r.status == state]
+            for what, state in told.items()
+            if state != "partial" or not self.extent
         }
+        named["Missing"] = [label(config) for config in self.missing]
         details = [f" {what}: {'; '.join(which)}." for what, which in named.items() if which]
-        return cover.words(command, "".join(details))
+        return self.coverage.words(command, "".join(details))
 
 
 def recorded(configs: Sequence[RunConfig]) -> Recorded:
@@ -172,3 +168,28 @@ def first_reaching(
     values = record.curve(curve)
     there = np.flatnonzero(values >= level if curve.endswith("accuracy") else values <= level)
     return float(record.curve(x)[there[0]]) if there.size else math.inf
+
+
+def unequal(first: RunConfig, second: RunConfig) -> dict[str, tuple[float, float]]:
+    """Learning rate, batch size, weight decay and *K* of two runs, where they differ.
+
+    *K* counts if both are Frank-Wolfe's and it does not stand in both names: "K = 5 against K = 1"
+    is a comparison of nothing else.
+
+    >>> from fwrnn_core.experiments import catalogue
+    >>> runs = catalogue()
+    >>> unequal(runs["har2/published/lstm-fw"], runs["har2/published/lstm-adam"])["learning rate"]
+    (0.02, 0.001)
+    >>> unequal(runs["har2/published/fw-k5"], runs["har2/published/fw-k1"])
+    {}
+    """
+    pair = first, second
+    values = {
+        "learning rate": (first.optimizer.lr, second.optimizer.lr),
+        "batch size": (first.batch_size, second.batch_size),
+        "weight decay": (first.optimizer.weight_decay, second.optimizer.weight_decay),
+    }
+    ours = all(c.optimizer.name == "frank-wolfe" for c in pair)
+    if ours and not all("K = " in label(c) for c in pair):
+        values["K"] = first.optimizer.inner_steps, second.optimizer.inner_steps
+    return {what: (a, b) for what, (a, b) in values.items() if a != b}

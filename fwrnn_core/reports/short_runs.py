@@ -31,7 +31,9 @@ def live(
     runs = []
     with on_threads(1), deterministic(device):
         for seed in seeds:
-            given = {"epochs": epochs, "seed": seed, "data.train_limit": train_limit, **changes}
+            given = {"epochs": epochs, "seed": seed, **changes}
+            if train_limit is not None:
+                given["data.train_limit"] = train_limit
             run = Run(config.replace(**given), device)
             if test_limit is not None and test_limit < len(run.data.test):
                 everything = torch.arange(len(run.data.train))

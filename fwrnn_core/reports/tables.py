@@ -9,6 +9,7 @@ import numpy as np
 from fwrnn_core.reports.names import compact, label, listed, method, published, short, unbroken
 from fwrnn_core.reports.runs import Recorded, progress, seconds_per_epoch, timed_alike
 from fwrnn_core.training import Record, RunConfig
+from fwrnn_core.wording import counted
 
 
 def markdown_table(
@@ -36,6 +37,24 @@ def markdown_table(
         ]
         lines.append(unbroken(f"| {' | '.join(cells)} |"))
     return "\n".join(lines)
+
+
+def highest(columns: Mapping[int, Mapping[int, float]]) -> dict[int, int]:
+    """For a table's ``bold``: by column the row of its highest value, where there are several."""
+    return {
+        column: max(values, key=lambda row: values[row])
+        for column, values in columns.items()
+        if len(values) > 1
+    }
+
+
+def seeds_done(good: int, planned: int, lost: int) -> str:
+    """How many of the planned seeds are complete, for a table's cell.
+
+    >>> seeds_done(4, 5, 0), seeds_done(2, 3, 1)
+    ('4 of 5', '2 of 3, 1 diverged')
+    """
+    return f"{good} of {planned}" + (f", {lost} diverged" if lost else "")
 
 
 TAIL = 50  # epochs at the end of a run whose mean shows where its curve lies
@@ -67,7 +86,7 @@ def standing(runs: Sequence[Record]) -> str:
     best = {short(label(r)): float(np.nanmax(r.curve("test_accuracy")[:common])) for r in begun}
     ranked = sorted(best.items(), key=lambda item: -item[1])
     shown = listed([f"{100 * value:.1f} % ({name})" for name, value in ranked])
-    return f"{shown} in {common} epoch{'s' * (common > 1)}"
+    return f"{shown} in {counted(common, 'epoch')}"
 
 
 def last_accuracy(record: Record) -> float:
@@ -96,13 +115,12 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
     ours = [best_accuracy(r) if r is not None else float("nan") for r in cover.records]
     body = []
     for (config, record), paper, mine in zip(cover, printed, ours, strict=True):
-        row = [label(config), f"{paper:.2f}"]
-        if record is None or not record.epochs:
-            state = "–" if record is None else progress(record)
-            row += ["–", "–", state, "–", "–", "–"]
-        else:
+        row = [label(config), f"{paper:.2f}", *["–"] * 6]
+        if record is not None:
+            row[4] = progress(record)
+        if record is not None and record.epochs:
             tail = tail_accuracy(record)
-            row += [
+            row[2:] = [
                 f"{mine:.2f}",
                 f"{mine - paper:+.2f}".replace("-", "−"),
                 progress(record).removesuffix(" epochs"),
@@ -116,7 +134,7 @@ def beside_print(cover: Recorded, table: str, column: str) -> str:
         for row in (header, *body):
             del row[place]
     best = {1: int(np.argmax(printed))}
-    if cover.whole and np.isfinite(ours).any():
+    if cover.coverage.whole and np.isfinite(ours).any():
         best[2] = int(np.nanargmax(ours))
     return markdown_table(header, body, best)
 
