@@ -90,11 +90,14 @@ def evaluate(opt: FrankWolfe, closure: Closure, inner_steps: int) -> tuple[Any, 
     first = None
     finished: list[inner.Loop] | None = []
     for k in range(inner_steps):
+        seen = _Seen(opt) if k == 1 else None
         with torch.enable_grad():
             loss = closure()
         if k == 0:
             first = loss
             _look_for_gradients(opt)
+        elif seen is not None:
+            seen.warn_if_untouched()
         finished = minibatch.advance(opt)
         if finished or finished is None:  # sooner than after K where the closure has lowered it
             break
@@ -107,6 +110,30 @@ def _look_for_gradients(opt: FrankWolfe) -> None:
             "the closure left no parameter with a gradient, so step(closure) changes nothing: it "
             "must call loss.backward()"
         )
+
+
+class _Seen:
+    """The smallest gradient of one inner step, which tells whether the closure makes new ones: a
+    trainer's empty closure leaves all as they are, and K equal vertices are one."""
+
+    def __init__(self, opt: FrankWolfe) -> None:
+        params = (p for group in opt.param_groups for p in group["params"])
+        self._param = min((p for p in params if p.grad is not None), key=torch.numel, default=None)
+        self._grad = self._param.grad if self._param is not None else None
+        if self._grad is not None:
+            self._version, self._values = self._grad._version, self._grad.clone()
+
+    def warn_if_untouched(self) -> None:
+        if self._param is None or self._grad is None or self._param.grad is not self._grad:
+            return
+        # Writes through .data are not counted.
+        if self._grad._version == self._version and torch.equal(self._grad, self._values):
+            caution(
+                "the closure computes no new gradient, so all inner steps take the same one: it "
+                "must clear the gradients and call loss.backward(). A trainer's wrapper may hand "
+                "over an empty closure of its own (Lightning's, in manual optimization): call "
+                "step() of the optimizer that it wraps"
+            )
 
 
 def abandon(opt: FrankWolfe) -> None:

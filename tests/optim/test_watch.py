@@ -276,3 +276,37 @@ def test_other_states_and_the_model_s_inside_are_saved_without_a_word() -> None:
     walk(model, opt, 2)
     with opt.anchored():  # between two loops the weights are the same inside and outside
         opt.state_dict()
+
+
+def test_an_empty_closure_takes_one_gradient_for_all_inner_steps_and_it_is_said() -> None:
+    """As Lightning's wrapper hands it over in manual optimization."""
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=3)
+    backward(model)
+    with pytest.warns(UserWarning, match="no new gradient.*Lightning"):
+        opt.step(lambda: None)
+    assert opt.agreement().tolist() == pytest.approx([1.0] * 4)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("way", ["set to None", "zeroed", "added up", "copied through .data"])
+def test_a_closure_that_makes_gradients_is_not_told_of(way: str) -> None:
+    model = network()
+    opt = FrankWolfe(model.parameters(), inner_steps=3)
+    params, x = [*model.parameters()], torch.randn(5, 4)
+
+    def closure() -> Tensor:
+        if way != "added up":
+            opt.zero_grad(set_to_none=way == "set to None")
+        loss: Tensor = model(x).square().mean()
+        if way == "copied through .data" and opt.inner_step:
+            for p, g in zip(params, torch.autograd.grad(loss, params), strict=True):
+                assert p.grad is not None
+                p.grad.data.copy_(g)
+        else:
+            loss.backward()
+        return loss
+
+    for _ in range(2):
+        opt.step(closure)
+    FrankWolfe(model.parameters(), inner_steps=1).step(lambda: None)  # one gradient is all
