@@ -37,7 +37,10 @@ LAZY = {"__init__", "optim/__init__", "optim/ball"}
         ("from fwrnn_core import Best", LAZY),
         ("def f():\n    import fwrnn_core.optim.ball as b", LAZY),
         ("from fwrnn_core.late import f", {*LAZY, "late", "plugins/__init__"}),
-        ("from fwrnn_core import dynamic", {*LAZY, "dynamic", "plugins/__init__", "plugins/one", "figures"}),
+        (
+            "from fwrnn_core import dynamic",
+            {*LAZY, "dynamic", "plugins/__init__", "plugins/one", "figures"},
+        ),
         ("from fwrnn_core import typed", {*LAZY, "typed"}),
         ("m = 'fwrnn_core.figures'", {*LAZY, "figures"}),
         ("m = 'fwrnn_core'", set()),

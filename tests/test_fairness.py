@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from fwrnn_core import experiments, fairness, paths
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair, published
-from fwrnn_core.fairness import budget, cost, networks
-from fwrnn_core.fairness.final import lengthened, next_command
+from fwrnn_core.fairness import along, cost, networks
+from fwrnn_core.fairness.final import lengthened
 from fwrnn_core.figures import panel
 from fwrnn_core.training import Record, RunConfig
 
@@ -216,7 +216,6 @@ def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
         for number, method in enumerate(fair.METHODS):
             turned = noise[number % 5 :] + noise[: number % 5]
             both_stages(task, method, [0.9 + own for own in turned])
-    assert next_command(Evidence(), *fairness.TASKS) == "fwrnn train fair --jobs 2", "no search"
     said = fairness.answer(Evidence())
     assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
     assert "on one and the same of 5 networks." in said
@@ -532,45 +531,14 @@ def spend(task: str, method: str, curves: list[list[float]], per_epoch: int) -> 
 def test_a_run_stopped_early_is_read_at_its_best_validation_epoch_so_far():
     losses = [None, 0.5, 0.7, 0.2]
     curves = {"test_accuracy": [0.1, 0.8, 0.9, 0.6], "validation_loss": losses}
-    read = budget.chosen_so_far(put(RunConfig("r", epochs=4), curves))
+    read = along.chosen_so_far(put(RunConfig("r", epochs=4), curves))
     assert math.isnan(read[0])
     assert read[1:] == pytest.approx([80, 80, 60])
     tie = put(
         RunConfig("t", epochs=2), {"test_accuracy": [0.8, 0.6], "validation_loss": [0.5, 0.5]}
     )
-    assert budget.chosen_so_far(tie).tolist() == [80, 80]
+    assert along.chosen_so_far(tie).tolist() == [80, 80]
     assert tie.at_best_validation("test_accuracy") == 0.8, "the first of equals, as of a whole run"
-
-
-def test_within_equal_gradients_the_ranking_can_turn():
-    """The baseline is ahead after 400 gradients, and behind after the 100 that the other takes."""
-    task = "noisy-har2"
-    spend(task, "adam-clip", [[0.70 + s, 0.75, 0.80, 0.95] for s in (0, 0.001, 0.002)], 100)
-    spend(task, "adam", [[0.80, 0.90], [0.80, 0.90], [0.80, 0.901]], 50)
-    evidence = Evidence()
-    assert fairness.budgets(evidence, task) == [100, 400]
-    assert budget.within(evidence, task, "adam", 99) == pytest.approx({1: 80, 2: 80, 3: 80})
-    early, late = (budget.leads_within(evidence, task, b) for b in (100, 400))
-    assert early["adam"].difference == pytest.approx(100 * (2.701 / 3 - 2.103 / 3))
-    assert late == {}, "its runs end before"
-    assert budget.within(evidence, task, "adam-clip", 50) == {}, "less than an epoch"
-    assert budget.within(evidence, task, "adam") == fairness.accuracies(evidence, task, "adam")
-    table = fairness.budget_table(evidence, task)
-    ours, head = row(table, "Adam"), table.splitlines()[0]
-    assert head.count(" | minus ") == 2
-    assert "within 100 (%)" in head.partition("within 400 (%)")[0]
-    assert ours[1] == "100"
-    assert ours[2].startswith("**90.03 ± ")
-    assert ours[3].startswith("+19.93 ± ")
-    assert ours[4:] == ["–", "–"]
-    assert row(table, "Adam + clipping")[4].startswith("95.00")
-    said = fairness.budget_reading(evidence, task)
-    assert "has 100 gradients (Adam), the longest 400" in said
-    assert "1 of 1 pairs of methods change their order" in said
-    assert "the highest mean goes from Adam + clipping to Adam. Against" in said
-    assert "with equal passes: behind is Adam (" in said
-    assert "Within 100 gradients: ahead is Adam (" in said
-    assert fairness.budget_figure(evidence, ["adam", "adam-clip", "fw-k1"]) is not None
 
 
 def trial_with(task: str, batch: int) -> int:
@@ -657,32 +625,15 @@ def test_each_number_of_inner_steps_is_held_against_the_others():
     assert "not after correction); no difference is detectable in the other 5 of 6" in said
 
 
-def test_the_figure_of_budgets_shows_the_seeds_range():
+def test_the_figure_of_runs_stopped_early_shows_the_seeds_range():
+    assert fairness.along_figure(Evidence(), ["adam"]) is None
     spend("har2", "adam-clip", [[0.7, 0.8], [0.8, 0.84], [0.75, 0.9]], 100)
     spend("har2", "adam", [[0.6, 0.7]], 100)
     _, ax = panel()
-    budget.draw_budgets(ax, Evidence(), "har2", ["adam-clip", "adam"])
+    along.draw_along(ax, Evidence(), "har2", ["adam-clip", "adam"])
     (band,) = ax.collections  # one seed alone has no range
     corners = {tuple(map(float, corner)) for corner in band.get_paths()[0].vertices}
     assert corners == {(100, 70), (100, 80), (200, 80), (200, 90)}
-
-
-def test_of_seeds_with_unequal_windows_the_fewest_gradients_count():
-    finish_search("har2", "adam-clip")
-    for config, taken in zip(fair.final("har2", "adam-clip"), (200, 190), strict=False):
-        put(config, {"test_accuracy": [0.8], "gradient_evaluations": [taken]})
-    evidence = Evidence()
-    assert fairness.budgets(evidence, "har2") == [190]
-    assert list(budget.within(evidence, "har2", "adam-clip", 190)) == [2]
-    assert fairness.budget_reading(evidence, "har2") == "", "nothing to compare with"
-
-
-def test_without_runs_there_is_no_common_number_of_gradients():
-    evidence = Evidence()
-    assert fairness.budgets(evidence, "har2") == []
-    assert fairness.budget_reading(evidence, "har2") == ""
-    assert fairness.budget_figure(evidence, ["adam"]) is None
-    assert len(fairness.budget_table(evidence, "har2").splitlines()) == 2
 
 
 def test_the_reading_of_the_baselines_settings_follows_the_choices():

@@ -5,12 +5,7 @@ Adam with clipped gradients run by run: the same seed holds out the same subject
 windows in the same order and, for the same network, begins at the same weights.
 """
 
-from fwrnn_core.fairness.budget import (
-    budget_figure,
-    budget_reading,
-    budget_table,
-    budgets,
-)
+from fwrnn_core.fairness.along import along_figure
 from fwrnn_core.fairness.cost import (
     arrival_table,
     arrival_words,
@@ -22,6 +17,7 @@ from fwrnn_core.fairness.final import (
     comparisons,
     difference_figure,
     draw_differences,
+    equal_names,
     equal_table,
     final_coverage,
     final_names,

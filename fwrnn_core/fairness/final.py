@@ -173,27 +173,30 @@ def p_value(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
-def difference_figure(evidence: Evidence, height: float) -> Figure | None:
+def difference_figure(
+    evidence: Evidence, height: float, names: Names = final_names
+) -> Figure | None:
     """:func:`draw_differences` for each task that has some; None while there is none."""
-    tasks = [task for task in TASKS if comparisons(evidence, task)]
+    tasks = [task for task in TASKS if comparisons(evidence, task, names)]
     if not tasks:
         return None
     fig, axes = figures.panels(len(tasks), titles=[TASKS[task] for task in tasks], height=height)
     for ax, task in zip(axes, tasks, strict=True):
-        draw_differences(ax, evidence, task)
+        draw_differences(ax, evidence, task, names)
     fig.supxlabel("test accuracy minus Adam + clipping (points)", fontsize=10.5)
     return fig
 
 
-def draw_differences(ax: Axes, evidence: Evidence, task: str) -> None:
+def draw_differences(ax: Axes, evidence: Evidence, task: str, names: Names = final_names) -> None:
     """Difference of each method from the baseline: a dot per seed, mean and 95 % interval.
 
     Methods of which no task has a run get no row, so that panels for two tasks have the same rows.
     """
-    compared = set[str]().union(*(comparisons(evidence, each) for each in TASKS))
+    compared = set[str]().union(*(comparisons(evidence, each, names) for each in TASKS))
     methods = [m for m in fair.METHODS if m in compared]
     for row, method in enumerate(methods):
-        draw_row(ax, row, method, *(accuracies(evidence, task, m) for m in (method, BASELINE)))
+        both = (accuracies(evidence, task, m, names) for m in (method, BASELINE))
+        draw_row(ax, row, method, *both)
     finish_rows(ax, methods)
 
 
