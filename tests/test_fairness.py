@@ -218,11 +218,11 @@ def test_the_answer_in_short_is_no_only_where_no_lead_is_certain():
             both_stages(task, method, [0.9 + own for own in turned])
     said = fairness.answer(Evidence())
     assert said.startswith("**Does it help? Less than the paper says.** With every method tuned")
-    assert "on one and the same of 5 networks." in said
+    assert "On each of 5 networks trained by both, no difference" in said
     assert "More comes" not in said, "nothing else does either"
     finish("har2", "indrnn-adam", [0.95 + own for own in noise])
     finish("har2", "indrnn-fw", [0.95 + own for own in noise])
-    assert fairness.answer(Evidence()).endswith(" More comes from another network.")
+    assert fairness.answer(Evidence()).endswith(" More is gained by another network.")
     base = fairness.accuracies(Evidence(), "har2", "adam-clip")
     finish("har2", "fw-k5", [base[s] / 100 + 0.05 + s / 1e4 for s in sorted(base)])
     assert fairness.answer(Evidence()) == "", "a lead that is certain"
@@ -596,10 +596,10 @@ def test_truncation_is_told_with_equal_gradients_on_all_data():
                 lead = (0.0 if task == "har2" else 0.02) + (number - 1) / 1e4
                 put(config, {"test_accuracy": [curves[number][1] + lead], "validation_loss": [0.5]})
     said = fairness.truncation_finding(Evidence())
-    start = " With as many gradients as clipping, the differences are Adam with TBPTT (+0.0 ± 0.0)"
+    start = " clipping, the differences are on HAR-2 Adam with TBPTT (+0.0 ± 0.0)"
     assert said.count(start) == 1
     assert said.endswith(
-        " with TBPTT (+2.0 ± 0.0) on Noisy-HAR-2; Adam with TBPTT on Noisy-HAR-2"
+        " with TBPTT (+2.0 ± 0.0). Of these, Adam with TBPTT on Noisy-HAR-2"
         " and Frank-Wolfe with TBPTT on Noisy-HAR-2 survive the correction."
     )
 

@@ -296,14 +296,14 @@ def _with_equal_gradients(evidence: Evidence) -> str:
         tests = comparisons(evidence, task, equal_names, FEWEST)
         there = [m for m in CHUNKED if m in tests]
         if there:
-            said.append(f"{named(there, tests)} on {name}")
+            said.append(f"on {name} {named(there, tests)}")
         certain = _surviving(tests)
         kept += [(task, m) for m in there if tests[m].side == 1 and m in certain]
     if not said:
         return ""
     verb = "survive" if len(kept) > 1 else "survives"
     return (
-        f" With as many gradients as clipping, the differences are {'; '.join(said)};"
+        f" With as many gradients as clipping, the differences are {'; '.join(said)}. Of these,"
         f" {_places(kept) or 'none'} {verb} the correction."
     )
 
@@ -362,12 +362,13 @@ def answer(evidence: Evidence) -> str:
     text = (
         "**Does it help? Less than the paper says.** With every method tuned alike, on whole"
         " sequences and the plain network, no lead of Frank-Wolfe over Adam with clipped gradients"
-        " survives a correction for the number of comparisons, with noise or without. Nor does"
-        f" any difference between the two optimizers on one and the same of {count} networks."
+        " survives a correction for the number of comparisons, with noise or without. On each of"
+        f" {count} networks trained by both, no difference between the two optimizers survives"
+        " either."
     )
     # What helps is said of what all comparisons together leave, which is less than each data set's.
     certain = [m for (_, m), p in pooled_p(tests).items() if p <= 0.05]
     more = ["another network"] if any(not tanh(m) for m in certain) else []
     if any(m in CHUNKED for m in certain):
-        more.append("from truncation, which takes more gradients from the same data")
-    return text + (f" More comes from {listed(more)}." if more else "")
+        more.append("by truncation, which takes more gradients from the same data")
+    return text + (f" More is gained by {listed(more)}." if more else "")

@@ -74,12 +74,16 @@ def short(text: str) -> str:
 
 
 def unbroken(text: str) -> str:
-    r"""The text with the three parts of "K = 5" on one line of a narrow column.
+    r"""The text with "K = 5" and "+1.2 ± 0.3" on one line each of a narrow column.
 
-    >>> unbroken("K = 5, as in print").split(" ")
-    ['K\xa0=\xa05,', 'as', 'in', 'print']
+    >>> unbroken("K = 5, as in print: 1 ± 2").split(" ")
+    ['K\xa0=\xa05,', 'as', 'in', 'print:', '1\xa0±\xa02']
     """
-    return re.sub(r"\b([Kp]) = (?=[\d∞])", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}", text)
+    return re.sub(
+        r"(?<=\b[Kp]) (=) (?=[\d∞])|(?<=\d) (±) (?=\d)",
+        lambda found: f"\N{NO-BREAK SPACE}{found[1] or found[2]}\N{NO-BREAK SPACE}",
+        text,
+    )
 
 
 def compact(value: float) -> str:
