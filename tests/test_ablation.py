@@ -118,14 +118,14 @@ def test_the_reading_follows_the_paired_interval():
     finish("radius/0.1", [90.0, 70.0, 89.0])  # anything
     series = ablation.Series("radius", "δ", {"0.0001": "small"})
     words = series.reading()
-    assert "- Highest mean: small, 87.10 %." in words
-    assert "- Above the base setting, 0.001: small +2.10 ± 0.25 points." in words
-    assert "- Below the base setting, 0.001: 0.01 −1.97" in words
+    assert "- Highest mean: small, 87.1 %." in words
+    assert "- Above the base setting, 0.001: small +2.1 ± 0.2 points." in words
+    assert "- Below the base setting, 0.001: 0.01 −2.0" in words
     assert "- No detectable difference from 0.001: 0.1." in words
     assert "12 of 15 runs are complete" in series.state()
     lines = series.table().splitlines()
     assert "| 1e-05 | 0 of 3 | not run yet |" in lines[2]
-    assert "| small | 3 of 3 | 87.10 ± " in lines[3]
+    assert "| small | 3 of 3 | 87.1 ± " in lines[3]
     assert "| base |" in lines[4]
     _, ax = panel()
     series.draw(ax)
@@ -147,7 +147,7 @@ def test_a_single_seed_is_not_enough_to_read():
 def test_one_of_three_sentences_is_said():
     finish("trajectory/paper", [80.0, 81.0, 82.0])
     for accuracies, said in (
-        ([85.0, 86.0, 87.1], "up +5.03 ± 0.14 points"),
+        ([85.0, 86.0, 87.1], "up +5.0 ± 0.1 points"),
         ([70.0, 71.0, 72.1], "down"),
         ([70.0, 81.0, 92.0], "neither"),
     ):
@@ -166,7 +166,7 @@ def test_diverged_runs_are_counted_and_not_averaged():
     put(config, {"test_accuracy": [0.1]}, status="diverged")
     series = ablation.Series("radius", "δ")
     assert "- Diverged: 0.01 (1 of 3)." in series.reading()
-    assert "| 0.01 | 2 of 3, 1 diverged | 80.50" in series.table()
+    assert "| 0.01 | 2 of 3, 1 diverged | 80.5" in series.table()
     _, ax = panel()
     series.draw(ax)
     assert "1 diverged" in [t.get_text() for t in ax.texts]
@@ -194,7 +194,7 @@ def test_pairs_are_listed_with_their_gaps():
     wanted = {"p = 2": "2", "p = 1": "1", "p = ∞": "inf"}
     shown = series.pairs({name: (f"{n}-tensor", f"{n}-global") for name, n in wanted.items()})
     assert shown.splitlines() == [
-        "- p = 2: +9.97 ± 0.14 points, better.",
+        "- p = 2: +10.0 ± 0.1 points, better.",
         "- p = 1: not both run yet.",
         "- p = ∞: no difference in any seed.",
     ]
@@ -261,7 +261,7 @@ def test_the_setting_is_chosen_on_validation_and_not_on_the_test_set():
         "Against *0.001*, in test accuracy (three seeds): *0.1* is better; *0.01* is worse"
     )
     assert made.series.brief().startswith(f"{accuracy_first}. {loss}")
-    assert accuracy.startswith("71.03 ± ")
+    assert accuracy.startswith("71.0 ± ")
 
 
 def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
@@ -307,7 +307,7 @@ def test_what_a_setting_gains_is_said_beside_its_cost():
     chosen("norm/spectral-tensor", [0.20, 0.21, 0.22], [90.0, 70.0, 89.0], seconds=3.0)
     said = ablation.gain_and_cost(decision("norm"), "spectral-tensor", "the spectral ball")
     assert said.startswith("The spectral ball reaches a training loss of 0.500 in the last epoch")
-    assert "Its lead in test accuracy (+2.00 ± " in said
+    assert "Its lead in test accuracy (+2.0 ± " in said
     assert said.endswith(" is undecided. One epoch takes 3.00 s instead of 2.00 s.")
 
 

@@ -238,7 +238,7 @@ class Series:
         if len(means) < 2:
             return "Nothing can be read yet: that takes two settings with two seeds each."
         best = max(means, key=lambda s: means[s])
-        parts = [f"- Highest mean: {self.label(best)}, {means[best]:.2f} %."]
+        parts = [f"- Highest mean: {self.label(best)}, {means[best]:.1f} %."]
         if self.base in means:
             others = [s for s in means if s != self.base]
             parts += self._against_base(others)

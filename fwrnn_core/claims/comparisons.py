@@ -160,7 +160,7 @@ class Accuracy(Comparison):
             if not math.isnan(best.low):
                 # The best of many epochs lifts a restless curve more than a steady one.
                 at_last = repeats.difference(evidence, self.terms, last_accuracy)
-                notes.append(f"at the last epoch {at_last}")
+                notes.append(f"at the last epoch {at_last.rounded(2)}")
         return _over_seeds(best, repeats.diverged(evidence, self.names()), *notes)
 
     def show(self, value: float, half: float | None = None) -> str:

@@ -51,7 +51,8 @@ class Interval(Rule):
 
     def judge(self, evidence: Evidence) -> Finding:
         test = self.test(evidence)
-        text = f"{self.what}: {test} points" if self.what else f"{test} points"
+        # As many digits as the paper's own sizes, which stand beside it.
+        text = f"{self.what}: " * bool(self.what) + f"{test.rounded(2)} points"
         gone = lost(evidence, self.terms)
         if not evidence.coverage(self.names()).whole or test.n < 2:
             return pending(evidence, self.names(), joined(text if test.n else "", gone))

@@ -21,7 +21,7 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
-def _half(low: float, high: float, digits: int = 2) -> str:
+def _half(low: float, high: float, digits: int) -> str:
     """Half the width of an interval, to be set after its middle."""
     return "" if math.isnan(low) else f" ± {(high - low) / 2:.{digits}f}"
 
@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
     n: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}{_half(self.low, self.high)}" if self.n else "–"
+        return f"{self.mean:.1f}{_half(self.low, self.high, 1)}" if self.n else "–"
 
 
 class Paired(NamedTuple):
@@ -49,7 +49,7 @@ class Paired(NamedTuple):
     n: int
 
     def __str__(self) -> str:
-        return self.rounded(2)
+        return self.rounded(1)
 
     def rounded(self, digits: int) -> str:
         """The difference and half the width of its interval.
