@@ -75,6 +75,7 @@ from fwrnn_core.fairness.words import (
     answer,
     both_tasks,
     brief,
+    equal_brief,
     equal_reading,
     gradients_spent,
     inner_steps_finding,

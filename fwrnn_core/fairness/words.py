@@ -308,9 +308,9 @@ def _with_equal_gradients(evidence: Evidence) -> str:
     )
 
 
-def equal_reading(evidence: Evidence, task: str) -> str:
-    """Who is ahead with equal gradients, what they change, and which runs are missing; empty while
-    the baseline has none, or no run is another than those of equal passes."""
+def equal_brief(evidence: Evidence, task: str) -> str:
+    """What is certain with equal gradients, what these change, and which runs are missing; empty
+    while the baseline has none, or no run is another than those of equal passes."""
     base, changed = completed(evidence, task, BASELINE, equal_names), lengthened(evidence, task)
     if not base or not changed:
         return ""
@@ -323,13 +323,19 @@ def equal_reading(evidence: Evidence, task: str) -> str:
         if (who := on_side(changed, side))
     ]
     return (
-        f"**{TASKS[task]}**, {span} gradients each. Against {label(BASELINE)}:"
-        f" {who_differs(tests)}. Corrected for the number of comparisons, a difference remains for"
-        f" {named(_surviving(tests), tests) or 'none'}. Compared with a method's own runs of equal"
-        " passes, the change in gradients"
+        f"**{TASKS[task]}**, {span} gradients each. Corrected for the number of comparisons, a"
+        f" difference from {label(BASELINE)} remains for"
+        f" {named(_surviving(tests), tests) or 'no method'}. Compared with a method's own runs of"
+        " equal passes, the change in gradients"
         f" {listed(told) or 'makes no detectable difference to any method'}."
         + equal_missing(evidence, task)
     )
+
+
+def equal_reading(evidence: Evidence, task: str) -> str:
+    """Who is ahead with equal gradients and who behind, each comparison by itself."""
+    tests = comparisons(evidence, task, equal_names, FEWEST)
+    return f"Against {label(BASELINE)}, each comparison by itself: {who_differs(tests)}."
 
 
 def gradients_spent(evidence: Evidence, task: str) -> str:

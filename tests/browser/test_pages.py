@@ -330,6 +330,12 @@ def test_every_picture_says_what_it_shows(parsed: dict[str, Tags]) -> None:
     assert bare == []
 
 
+def test_every_figure_is_drawn(parsed: dict[str, Tags]) -> None:
+    """Not shown as the words that stand for one where no format for pictures is set."""
+    pages = {page: (html() / page).read_text("utf-8") for page in parsed}
+    assert [page for page, text in pages.items() if "&lt;Figure size" in text] == []
+
+
 def test_every_page_can_be_shared(parsed: dict[str, Tags]) -> None:
     """Title, description and picture for those who paste a link, without leftovers of LaTeX."""
     for page, tags in parsed.items():
