@@ -33,7 +33,8 @@ def in_pages() -> set[str]:
     texts = [p.read_text("utf-8") for p in (*ROOT.glob("*.md"), *(ROOT / "book").rglob("*.md"))]
     for path in (ROOT / "notebooks").rglob("*.ipynb"):
         texts += ["".join(cell["source"]) for cell in json.loads(path.read_text("utf-8"))["cells"]]
-    lines = re.findall(r"^fwrnn .*$", "\n".join(texts), flags=re.MULTILINE)
+    whole = re.sub(r" *\\\n *", " ", "\n".join(texts))  # a command may go on in the next line
+    lines = re.findall(r"^fwrnn .*$", whole, flags=re.MULTILINE)
     # What a reader or a script is to fill in is no name yet.
     return {line for line in lines if not re.search(r"NAME VALUE|\$", line)}
 

@@ -167,7 +167,7 @@ def test_a_state_of_another_outer_optimizer_is_refused(
     with pytest.raises(ConfigError, match="another kind of outer optimizer"):
         opt.load_state_dict(other.state_dict())
     for _ in range(4):
-        w.grad = EAST
+        w.grad = EAST.clone()
         opt.step()
     assert not torch.equal(w, before)
 
@@ -176,7 +176,7 @@ def test_a_steering_agreement_rests_where_k_became_1() -> None:
     w, opt = walking(4, adaptive="agreement")
     (radius,) = opt.diagnostics()["radius"]
     opt.param_groups[0]["inner_steps"] = 1
-    w.grad = EAST
+    w.grad = EAST.clone()
     opt.step()
     assert opt.diagnostics()["radius"] == [radius]
 
@@ -185,7 +185,7 @@ def test_a_ratio_needs_the_closure_s_loss() -> None:
     w, opt = walking(0, adaptive="ratio")
 
     def closure() -> None:
-        w.grad = EAST
+        w.grad = EAST.clone()
 
     with pytest.raises(ConfigError, match="must return its loss"):
         opt.step(closure)
@@ -196,7 +196,7 @@ def test_after_a_closure_without_a_loss_the_next_call_works() -> None:
     start = w.detach().clone()
 
     def closure(lossless: bool) -> Tensor | None:
-        w.grad = EAST
+        w.grad = EAST.clone()
         return None if lossless else w.detach().sum()
 
     with pytest.raises(ConfigError, match="must return its loss"):
@@ -228,7 +228,7 @@ def test_an_outer_hook_that_raises_costs_its_update_only() -> None:
 
     handle = opt.outer.register_step_pre_hook(hook)
     for _ in range(3):
-        w.grad = EAST
+        w.grad = EAST.clone()
         opt.step()
     with pytest.raises(RuntimeError, match="a hook's own"):
         opt.step()
@@ -375,7 +375,7 @@ def test_an_abandoned_loop_leaves_no_gaps_to_the_next() -> None:
         calls.append(1)
         if first is None and len(calls) == 3:
             raise KeyboardInterrupt
-        a.grad, b.grad = first, torch.ones(2)
+        a.grad, b.grad = first if first is None else first.clone(), torch.ones(2)
         return 0.0
 
     for first in (None, torch.ones(2)):
