@@ -15,9 +15,12 @@ from fwrnn_core.training.session import train
 
 # Under the same of all these, runs are equal to the last digit.
 _SAME = ("code", "torch", "numpy", "system", "processor", "threads", "device", "backend")
-# A network amplifies rounding from the first epoch on; these bounds still tell another learning
-# rate, batch size or K from the same run on another machine.
-_TOLERANCE = {"loss": 0.15, "accuracy": 0.08, "agreement": 0.05}
+# A network amplifies rounding, within an epoch of some runs to any size. The first minibatch losses
+# that a record keeps are hardly touched by it, and tell another learning rate, batch size or K.
+_EARLY = 3
+_TOLERANCE = {"minibatch": 0.001, "loss": 0.15, "accuracy": 0.08, "agreement": 0.05}
+# Validation and test are measured at one point of the way, training over a whole epoch of it.
+_AT_ONE_POINT = 2
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,10 @@ def verify(record: Record, epochs: int = 1, device: str = "auto", progress: bool
     circumstances = _others(here, there)
     if again.body["data"]["fingerprint"] != record.body["data"]["fingerprint"]:
         circumstances.append("data")
-    differences, excesses = [], []
+    differences, excesses = _early(record, again)
     if again.epochs < epochs:
         ended = f"diverged in epoch {again.epochs + 1}: recorded {record.epochs} epochs"
-        differences, excesses, epochs = [ended], [ended], again.epochs
+        differences, excesses, epochs = [*differences, ended], [*excesses, ended], again.epochs
     for curve in CURVES:
         for epoch in range(epochs):
             old = record.body["curves"][curve][epoch]
@@ -106,8 +109,30 @@ def _others(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
     return [k for k in _SAME if here.get(k) != there.get(k)]
 
 
+def _early(record: Record, again: Record) -> tuple[list[str], list[str]]:
+    """Differences, and those beyond the tolerance, of the first minibatch losses that both keep."""
+    old, new = (
+        dict(zip(r.body["losses"]["update"], r.body["losses"]["loss"], strict=True))
+        for r in (record, again)
+    )
+    differences, excesses = [], []
+    for update in sorted(old.keys() & new.keys())[:_EARLY]:
+        was, now = old[update], new[update]
+        if was != now:
+            line = f"update {update}, minibatch loss: recorded {was}, now {now}"
+            differences.append(line)
+            if (
+                was is None
+                or now is None
+                or not math.isclose(was, now, rel_tol=_TOLERANCE["minibatch"])
+            ):
+                excesses.append(line)
+    return differences, excesses
+
+
 def _close(curve: str, old: float | None, new: float | None) -> bool:
-    tolerance = _TOLERANCE.get(curve.rpartition("_")[2])
-    if tolerance is None or old is None or new is None:
+    of, _, what = curve.rpartition("_")
+    if what not in _TOLERANCE or old is None or new is None:
         return False
+    tolerance = _TOLERANCE[what] * (_AT_ONE_POINT if of in ("validation", "test") else 1)
     return math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance / 10)

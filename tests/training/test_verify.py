@@ -55,6 +55,15 @@ def test_another_backend_is_compared_within_tolerance(record):
     assert "within tolerance (other backend)" in close.summary()
     assert not far.agrees
     assert "train_loss" in far.summary()
+    first = record.body["losses"]["loss"][0]
+    for size, agrees in ((1.0005, True), (1.002, False)):
+        early = verify(changed(other, ["losses", "loss", 0], first * size), progress=False)
+        assert (early.agrees, early.exact) == (agrees, False), "rounding has not grown yet"
+        assert ("minibatch loss" in early.summary()) == (not agrees)
+    tested = record.body["curves"]["test_loss"][0]
+    for size, agrees in ((1.25, True), (1.5, False)):
+        drifted = changed(other, ["curves", "test_loss", 0], tested * size)
+        assert verify(drifted, progress=False).agrees == agrees, "measured at one point"
     counted = verify(changed(other, ["curves", "updates", 0], 2), progress=False)
     assert not counted.agrees, "counts know no rounding"
 
@@ -66,7 +75,7 @@ def test_the_help_and_the_book_name_the_tolerances(capsys):
     for text in (capsys.readouterr().out, page.partition("(what-verify-asks)=")[2]):
         words = " ".join(text.split())
         for share in _TOLERANCE.values():
-            assert f"{100 * share:.0f} %" in words
+            assert f"{100 * share:g} %" in words
 
 
 def test_the_last_digit_is_asked_of_records_made_under_the_same_circumstances(record):
@@ -81,7 +90,9 @@ def test_the_last_digit_is_asked_of_records_made_under_the_same_circumstances(re
 def test_another_learning_rate_is_no_rounding(record):
     body = record.config.replace(**{"optimizer.lr": 2e-2}).to_dict()
     other = changed(changed(record, ["config"], body), ["environment", "code"], "older")
-    assert not verify(other, epochs=3, progress=False).agrees
+    report = verify(other, progress=False)
+    assert not report.agrees
+    assert "minibatch loss" in report.summary(), "seen before an epoch is over"
 
 
 def test_a_run_that_now_diverges_does_not_agree(record):
