@@ -41,8 +41,9 @@ examples:
 Under the record's code, libraries, processor, threads and backend every digit of every curve must
 be the same. Otherwise the first minibatch losses that it keeps (three of the first twenty
 updates, or one of the first hundred) may be 1 % off, a training loss 15 %, its accuracy 8 %,
-validation and test, measured at one point of the way, twice that, and the gradients' agreement
-5 %; and the answer names what was different: it is the same run, rounded in another way.
+validation and test, measured at one point of the way, twice that, and the agreement of an
+epoch's last inner loop 30 %; and the answer names what was different: it is the same run, rounded
+in another way.
 
 Exit status: 0 they agree; 1 they do not; 2 there is no such record.
 """

@@ -18,8 +18,9 @@ _SAME = ("code", "torch", "numpy", "system", "processor", "threads", "device", "
 # A network amplifies rounding, within an epoch of some runs to any size. The first minibatch losses
 # that a record keeps are hardly touched by it, and tell another learning rate, batch size or K:
 # three of the first twenty updates, or else one of the first hundred.
-_TOLERANCE = {"minibatch": 0.01, "loss": 0.15, "accuracy": 0.08, "agreement": 0.05}
-# Validation and test are measured at one point of the way, training over a whole epoch of it.
+_TOLERANCE = {"minibatch": 0.01, "loss": 0.15, "accuracy": 0.08, "agreement": 0.3}
+# Validation and test are measured at one point of the way, and agreement is that of one inner loop;
+# training is measured over a whole epoch.
 _AT_ONE_POINT = 2
 
 
