@@ -376,5 +376,5 @@ def answer(evidence: Evidence) -> str:
     certain = [m for (_, m), p in pooled_p(tests).items() if p <= 0.05]
     more = ["another network"] if any(not tanh(m) for m in certain) else []
     if any(m in CHUNKED for m in certain):
-        more.append("by truncation, which takes more gradients from the same data")
+        more.append("truncation, which takes more gradients from the same data")
     return text + (f" More is gained by {listed(more)}." if more else "")
