@@ -600,7 +600,7 @@ def test_truncation_is_told_with_equal_gradients_on_all_data():
                 lead = (0.0 if task == "har2" else 0.02) + (number - 1) / 1e4
                 put(config, {"test_accuracy": [curves[number][1] + lead], "validation_loss": [0.5]})
     said = fairness.truncation_finding(Evidence())
-    start = " clipping, the differences are on HAR-2 Adam with TBPTT (+0.0 ± 0.0)"
+    start = " clipping, the differences are: on HAR-2, Adam with TBPTT (+0.0 ± 0.0)"
     assert said.count(start) == 1
     assert said.endswith(
         " with TBPTT (+2.0 ± 0.0). Of these, Adam with TBPTT on Noisy-HAR-2"

@@ -296,14 +296,14 @@ def _with_equal_gradients(evidence: Evidence) -> str:
         tests = comparisons(evidence, task, equal_names, FEWEST)
         there = [m for m in CHUNKED if m in tests]
         if there:
-            said.append(f"on {name} {named(there, tests)}")
+            said.append(f"on {name}, {named(there, tests)}")
         certain = _surviving(tests)
         kept += [(task, m) for m in there if tests[m].side == 1 and m in certain]
     if not said:
         return ""
     verb = "survive" if len(kept) > 1 else "survives"
     return (
-        f" With as many gradients as clipping, the differences are {'; '.join(said)}. Of these,"
+        f" With as many gradients as clipping, the differences are: {'; '.join(said)}. Of these,"
         f" {_places(kept) or 'none'} {verb} the correction."
     )
 
