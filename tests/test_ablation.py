@@ -125,7 +125,7 @@ def test_the_reading_follows_the_paired_interval():
     assert "12 of 15 runs are complete" in series.state()
     lines = series.table().splitlines()
     assert "| 1e-05 | 0 of 3 | not run yet |" in lines[2]
-    assert "| small | 3 of 3 | 87.1\N{NO-BREAK SPACE}±" in lines[3]
+    assert "| small | 3 of 3 | 87.1 ±" in lines[3]
     assert "| base |" in lines[4]
     _, ax = panel()
     series.draw(ax)

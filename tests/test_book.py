@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fwrnn_core import paths
 from fwrnn_core.batch import stamp
-from fwrnn_core.book import assets, autodoc, build, extension, noscript, sharing, status
+from fwrnn_core.book import assets, autodoc, build, extension, noscript, sharing, status, unbroken
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.training import Record
 
@@ -145,6 +145,17 @@ def test_slim_styles_know_comments_and_leave_the_font_of_icons() -> None:
     sheet = ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}.fa-bars:before{content:'b'}.fa:before{z:3}"
     slim = assets.slim_styles(sheet, {"a", "fa", "fa-bars"})
     assert slim == ".a{x:1}\n/*! Fonts, Inc. */.fa-bars{y:2}"
+
+
+def test_names_and_intervals_stay_on_a_line_and_code_is_left_alone() -> None:
+    prose = nodes.paragraph("", "", nodes.strong("", "HAR-2"), nodes.Text(": −1.5 ± 12.3,\np = ∞."))
+    code = nodes.paragraph("", "", nodes.literal("", "HAR-2"))
+    page = nodes.section("", prose, code, nodes.literal_block("", "K = 5"))
+    before = [part.astext().replace("\n", " ") for part in page]
+    unbroken.keep_together(SimpleNamespace(), page, "")  # type: ignore[arg-type]
+    spans = [n.astext() for n in page.findall(nodes.inline) if n["classes"] == ["kept"]]
+    assert spans == ["HAR-2", "−1.5 ± 12.3", "p = ∞"]
+    assert [part.astext() for part in page] == before
 
 
 def test_a_figure_keeps_its_size_and_text() -> None:

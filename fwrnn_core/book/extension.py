@@ -31,6 +31,7 @@ from fwrnn_core.book.key import add_keys
 from fwrnn_core.book.onepage import add_widgets, move_page
 from fwrnn_core.book.sharing import describe_page
 from fwrnn_core.book.status import EnvironmentTable, RecordsTable, StatusTable, with_new_records
+from fwrnn_core.book.unbroken import keep_together
 from fwrnn_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", show_executed)
     app.connect("doctree-read", follow_glue)
     app.connect("doctree-resolved", add_keys)
+    app.connect("doctree-resolved", keep_together)
     app.connect("env-get-outdated", with_new_records)
     # Before the extension that writes the tags.
     app.connect("html-page-context", describe_page, priority=400)

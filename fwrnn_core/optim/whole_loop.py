@@ -36,8 +36,8 @@ def common_steps(opt: FrankWolfe) -> int:
         )
     if done := max(group["inner_step"] for group in groups):
         raise RuntimeError(
-            f"step(closure) runs a whole loop, but {done} inner steps of another are done; finish "
-            "it with step() after backward()"
+            f"step(closure) runs a whole loop, but another has begun (inner steps done: {done}); "
+            "finish it with step() after backward()"
         )
     for group in groups:
         check_start(group, opt.step_size)

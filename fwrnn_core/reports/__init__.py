@@ -14,7 +14,6 @@ from fwrnn_core.reports.names import (
     method,
     published,
     short,
-    unbroken,
 )
 from fwrnn_core.reports.plots import (
     axis_label,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -71,19 +70,6 @@ def short(text: str) -> str:
     ('K = 5, TBPTT', 'Adam, TBPTT', 'LSTM, Frank-Wolfe')
     """
     return text.removeprefix("Frank-Wolfe, ") if "K = " in text else text
-
-
-def unbroken(text: str) -> str:
-    r"""The text with "K = 5" and "+1.2 ± 0.3" on one line each of a narrow column.
-
-    >>> unbroken("K = 5, as in print: 1 ± 2").split(" ")
-    ['K\xa0=\xa05,', 'as', 'in', 'print:', '1\xa0±\xa02']
-    """
-    return re.sub(
-        r"(?<=\b[Kp]) (=) (?=[\d∞])|(?<=\d) (±) (?=\d)",
-        lambda found: f"\N{NO-BREAK SPACE}{found[1] or found[2]}\N{NO-BREAK SPACE}",
-        text,
-    )
 
 
 def compact(value: float) -> str:

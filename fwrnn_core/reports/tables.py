@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fwrnn_core.reports.names import compact, label, listed, method, published, short, unbroken
+from fwrnn_core.reports.names import compact, label, listed, method, published, short
 from fwrnn_core.reports.runs import Recorded, progress, seconds_per_epoch, timed_alike
 from fwrnn_core.training import Record, RunConfig
 from fwrnn_core.wording import counted
@@ -35,7 +35,7 @@ def markdown_table(
             f"**{cell}**" if bold and bold.get(column) == number else cell
             for column, cell in enumerate(row)
         ]
-        lines.append(unbroken(f"| {' | '.join(cells)} |"))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
