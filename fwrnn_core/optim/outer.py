@@ -205,9 +205,13 @@ def _build(
     lr = groups[0]["lr"]
     if not callable(factory):
         # An optimizer prints all its groups.
-        given = factory if isinstance(factory, str) else type(factory).__name__
+        what = (
+            repr(factory)
+            if isinstance(factory, str)
+            else f"an object of type {type(factory).__name__}"
+        )
         raise ConfigError(
-            f"outer = {given!r}: give an optimizer class or a callable (params, lr=…) that makes "
+            f"outer is {what}: give an optimizer class or a callable (params, lr=…) that makes "
             "one, such as torch.optim.Adam, or None"
         )
     chosen = any(side.get(way) is not None for side in (given, *groups) for way in _WAYS)

@@ -95,7 +95,11 @@ def test_keywords_leave_adam_its_fused_update() -> None:
         ({"inner_step": 5, "outer": None}, "Did you mean 'inner_steps'"),
         ({"weight_decay": 0.1, "outer": lambda params, lr: Adam(params, lr)}, "'weight_decay'"),
         ({"inner_step": 5, "outer": lambda params, **o: SGD(params, **o)}, "'inner_steps'"),
-        ({"weight_decay": 0.1, "outer": "adam"}, "outer = 'adam'"),
+        ({"weight_decay": 0.1, "outer": "adam"}, "outer is 'adam'"),
+        (
+            {"outer": SGD([torch.zeros(1)])},
+            "outer is an object of type SGD: give an optimizer class",
+        ),
         ({"outer": FrankWolfe}, "FrankWolfe cannot be the outer optimizer"),
         ({"norm": "l2"}, "unknown norm 'l2'. Did you mean norm=2?"),
         ({"norm": "2"}, "Did you mean norm=2?"),
