@@ -203,16 +203,21 @@ def test_wrong_arguments_are_named(arguments: dict, message: str) -> None:
         IndRNN(2, 4, 1, **arguments)
 
 
+@pytest.mark.parametrize("order", ["after", "before"])
 def test_denormal_weights_reach_no_matrix_product(
-    fused: str, monkeypatch: pytest.MonkeyPatch
+    fused: str, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weight decay leaves a dead unit's weights down there, where a product is ten times slower;
     without them nothing moves by more than 1e-30."""
-    net = IndRNN(9, 16, 2, num_layers=2, seq_len=20, dropout=0.0)
+    net = IndRNN(9, 16, 2, num_layers=2, seq_len=20, batch_norm=order, dropout=0.0)
     for layer in net.layers:
         layer.linear.weight.data[3] = 1e-41
         layer.linear.weight.data[:, 5] *= 1e-41
-        layer.linear.bias.data.normal_()  # biases have no decay
+        for bias in layer.linear.bias.data, layer.norm.bias.data:
+            bias.normal_()  # biases have no decay
+        if fused == "c":  # whose loops leave none either
+            layer.norm.weight.data[7] = 1e-41
+            layer.norm.bias.data[7] = float(order == "before")
     x = torch.randn(4, 20, 9)
     smallest = torch.finfo(torch.float32).tiny
 

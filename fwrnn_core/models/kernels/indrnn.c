@@ -66,6 +66,7 @@ static int recur_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, const
 /* y = (scale h + shift) m. */
 static int affine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *h, const float *scale,
                        const float *shift, const float *mask, idx mask_row, float *y) {
+    const unsigned mode = flush_denormals();
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
             const float *const hr = h + (t * N + r) * H, *const m = mask + r * mask_row;
@@ -73,6 +74,7 @@ static int affine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *h, cons
 #pragma omp simd
             for (idx j = 0; j < H; j++) yr[j] = (scale[j] * hr[j] + shift[j]) * m[j];
         }
+    restore(mode);
     return 0;
 }
 
@@ -110,6 +112,7 @@ static int recur_backward_rows(idx T, idx N, idx H, idx r0, idx r1, const float 
 /* d <- c1 d + c2 z + c3: batch normalisation's gradient where it stands before the recurrence. */
 static int combine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, const float *c1,
                         const float *c2, const float *c3, float *d) {
+    const unsigned mode = flush_denormals();
     for (idx t = 0; t < T; t++)
         for (idx r = r0; r < r1; r++) {
             const float *const zr = z + (t * N + r) * H;
@@ -117,6 +120,7 @@ static int combine_rows(idx T, idx N, idx H, idx r0, idx r1, const float *z, con
 #pragma omp simd
             for (idx j = 0; j < H; j++) dr[j] = c1[j] * dr[j] + c2[j] * zr[j] + c3[j];
         }
+    restore(mode);
     return 0;
 }
 
