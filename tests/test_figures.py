@@ -84,6 +84,32 @@ def test_a_method_looks_the_same_in_any_company() -> None:
     assert len({look.marker for look in among.values()}) == 4
 
 
+def test_plain_updates_are_not_a_second_blue() -> None:
+    names = ["Adam", *(f"Frank-Wolfe, K = {k}" for k in (1, 5, 10)), "K = 5, δ = 0.01"]
+    looks = figures.looks([*names, "Plain update, K = 5"])
+    assert looks["Frank-Wolfe, K = 5"].color == "#0072b2"
+    assert "#2a8fc7" not in {look.color for look in looks.values()}
+    assert len({look.marker for look in looks.values()}) == 6
+
+
+def test_what_stands_out_lies_over_the_grey_rest() -> None:
+    fig, axes = figures.panels(2)
+    runs = {name: ([0, 1], [0, n]) for n, name in enumerate(("Adam", "a", "b"))}
+    figures.stand_out(axes[0], runs, ["Adam", "not run yet"])
+    figures.stand_out(axes[1], runs, ["a"])
+    lines = {str(line.get_label()): line for line in axes[0].get_lines()}
+    assert list(lines) == ["other runs", "_", "Adam"]
+    assert lines["Adam"].get_color() == figures.look("Adam").color
+    assert lines["other runs"].get_color() == lines["_"].get_color() == figures.FAINT
+    assert lines["Adam"].get_zorder() > lines["_"].get_zorder()
+    figures.key_below(fig, axes)
+    (key_of,) = fig.legends
+    assert [text.get_text() for text in key_of.get_texts()] == ["other runs", "Adam", "a"]
+    empty, panels = figures.panels(1)
+    figures.key_below(empty, panels)
+    assert not empty.legends
+
+
 def luminance(color: str) -> float:
     channels = np.array(mpl.colors.to_rgb(color))
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

@@ -48,3 +48,15 @@ def panels(
         if number == 0 or not sharey:
             ax.set_ylabel(ylabel)
     return fig, axes
+
+
+def key_below(fig: Figure, axes: Sequence[Axes], columns: int = 3) -> None:
+    """A legend below the panels that names what they show, each name once."""
+    named = {
+        name: handle
+        for ax in axes
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    if named:
+        handles, names = list(named.values()), list(named)
+        fig.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
