@@ -74,6 +74,8 @@ def in_words(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "a5": how_often((one["holds"] for one in five), "runs").replace("at ", "in "),
         "a5-share": percent(one["share"] for one in five),
         "away": _away(points, "angle_goal"),
+        "goal": median(p["angle_goal"] for p in points) + "°",
+        "beta": median(p["gradient_goal"] for p in points) + "°",
         "merged": f"{sum(steady)} of {len(steady)}",
         "trust": how_often(trust(p) < 1 for p in points),
         "centre": how_often(centre(p) < 1 for p in points),

@@ -66,6 +66,7 @@ def test_every_count_by_hand() -> None:
     assert said["a4"] == "11"
     assert (said["a5"], said["a5-share"]) == ("in 1 of 2 runs", "75 %")
     assert said["away"] == "at 1 of 4 points"
+    assert (said["goal"], said["beta"]) == ("30°", "20°")
     # The first path gains 0.17 everywhere; the second has one step away from a lower risk.
     assert said["merged"] == "1 of 2"
     # ρ = C/(2·0.1·10) with C = 0.16, or 0.01·300 = 3 at the last point; ρ₀ = 0.1·300/20 there.
