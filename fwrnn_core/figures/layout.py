@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fwrnn_core.figures.style import WIDTH
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -52,11 +53,10 @@ def panels(
 
 def key_below(fig: Figure, axes: Sequence[Axes], columns: int = 3) -> None:
     """A legend below the panels that names what they show, each name once."""
-    named = {
-        name: handle
-        for ax in axes
-        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
+    named: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
     if named:
         handles, names = list(named.values()), list(named)
         fig.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)

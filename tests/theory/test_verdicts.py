@@ -8,6 +8,7 @@ from fwrnn_core.theory.bounds import measured_convergence
 from fwrnn_core.theory.examples import quadratic, random_symmetric
 from fwrnn_core.theory.outer_loop import outer_loop
 from fwrnn_core.theory.verdicts import (
+    C_PER_STEP,
     ONE_C,
     OnPath,
     centre,
@@ -53,7 +54,8 @@ def test_the_theorem_speaks_of_gradient_descent_on_a_parabola() -> None:
     found = descent([0.5, 0.125])
     assert (found.assumed, found.proved, found.useful) == (True, True, True)
     assert found.rows["one $c$ of {eq}`eq-merged`"] == "0.5"
-    assert found.rows["bound, one c, last"] == found.rows["bound, c per step, last"] == "0.66"
+    assert [round(float(line[-1]), 2) for line in found.bounds.values()] == [0.66, 0.66]
+    assert found.rows["a bound below the risk at the start"] == "yes"
     assert found.rows["lowest risk within its bounds"] == "always"
     assert not descent([0.5, 0.125], share=0.5).assumed
     assert not descent([0.5, 0.125], scale=4).useful, "above the risk at the start"
@@ -65,7 +67,7 @@ def test_one_step_away_from_the_goal_leaves_no_proof() -> None:
     assert (found.assumed, found.proved, found.useful) == (True, False, False)
     assert found.rows["points where {eq}`eq-merged` holds"] == "1 of 2"
     assert found.rows["proof of the theorem"] == "does not apply"
-    assert found.rows["bound, c per step, last"] == "–"
+    assert list(found.bounds) == [ONE_C], "a step away has no constant of its own"
     assert found.rows["lowest risk within its bounds"] == "–"
 
 
@@ -95,10 +97,8 @@ def test_an_audit_of_every_point_says_what_the_path_says() -> None:
         atol=0,
     )
     recorded = on_audit(found, path.displacements.norm(dim=1))
-    assert recorded.rows | {"bound, c per step, last": ""} == direct.rows | {
-        "bound, c per step, last": ""
-    }
-    assert direct.rows["bound, c per step, last"] != "–", "every step of this path gains"
+    assert recorded.rows == direct.rows
+    assert list(direct.bounds) == [ONE_C, C_PER_STEP], "every step of this path gains"
     torch.testing.assert_close(recorded.lowest, direct.lowest, rtol=1e-5, atol=1e-6)
     assert recorded.updates.tolist() == direct.updates.tolist() == [1, 2, 3, 4, 5, 6]
 
