@@ -186,3 +186,30 @@ def judge(
 def merged_constants(found: Mapping[str, Any]) -> A5Constants:
     """The constants c that the proof of Theorem 2 needs at all points of an audit."""
     return serving_constants(*gains_and_gaps(found))
+
+
+def contrast(unit: Tensor, plain: Tensor) -> str:
+    """How the angles of two ways to average compare, for the end of a sentence.
+
+    Alike below 5°; else which is the smaller, and whether the 95 % intervals of the means (Student)
+    lie apart.
+
+    :param unit, plain: angles in degrees from the same n ≥ 2 draws, [n]: of normalised gradients,
+        and of one gradient on the same minibatches.
+
+    >>> contrast(torch.tensor([30.0, 31.0]), torch.tensor([30.0, 32.0]))
+    'the two are alike, to less than 5°'
+    """
+    from scipy.stats import t
+
+    gap = float(plain.mean() - unit.mean())
+    if abs(gap) < 5:
+        return "the two are alike, to less than 5°"
+    quantile = float(t.ppf(0.975, len(unit) - 1)) / math.sqrt(len(unit))
+    apart = abs(gap) > quantile * float(unit.std() + plain.std())
+    which = "comes closer" if gap > 0 else "stays farther away"
+    bands = "and the bands lie apart" if apart else "though the bands overlap"
+    return (
+        f"the average of normalised gradients {which} than one gradient on the same minibatches, "
+        f"by {abs(gap):.0f}°, {bands}"
+    )

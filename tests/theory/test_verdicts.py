@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
 
 from fwrnn_core.theory.audit import Snapshot, audit
 from fwrnn_core.theory.bounds import measured_convergence
@@ -12,6 +13,7 @@ from fwrnn_core.theory.verdicts import (
     ONE_C,
     OnPath,
     centre,
+    contrast,
     either,
     judge,
     merged_constants,
@@ -121,3 +123,18 @@ def test_a_run_that_is_audited_here_and_there_keeps_its_whole_bound() -> None:
     assert [len(line) for line in case.bounds.values()] == [6]
     assert case.assumed
     assert case.proved
+
+
+def test_two_ways_to_average_are_compared_with_their_intervals() -> None:
+    near, far = torch.tensor([30.0, 32.0, 34.0]), torch.tensor([52.0, 54.0, 56.0])
+    wide = torch.tensor([10.0, 50.0, 93.0])
+    assert "comes closer than" in contrast(near, far)
+    assert contrast(near, far).endswith("by 22°, and the bands lie apart")
+    assert "stays farther away" in contrast(far, near)
+    assert contrast(near, wide).endswith("by 19°, though the bands overlap")
+    both = [stats.t.interval(0.95, 2, v.mean(), stats.sem(v)) for v in (near.numpy(), far.numpy())]
+    assert both[0][1] < both[1][0]
+    # Moved together until the intervals just touch, and a little further.
+    touch = both[1][0] - both[0][1]
+    assert contrast(near + touch - 0.01, far).endswith("apart")
+    assert contrast(near + touch + 0.01, far).endswith("overlap")
