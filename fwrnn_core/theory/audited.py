@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fwrnn_core.theory.audit import inexactness_at, lipschitz_at
+from fwrnn_core.theory.audit import curvature_at, inexactness_at, lipschitz_at
 from fwrnn_core.theory.recorded import how_often, number
-from fwrnn_core.theory.verdicts import centre, merged_constants, trust
+from fwrnn_core.theory.verdicts import centre, either, merged_constants, trust
 
 
 def median(values: Iterable[float | None]) -> str:
@@ -71,7 +71,7 @@ def in_words(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "a3-most": _number(max, (size for run in sizes for size in run)),
         "a3-spread": median(max(run) / min(run) for run in sizes if min(run) > 0),
         "a4": _number(max, (p["distance"] for p in points)),
-        "a5": how_often((one["holds"] for one in five), "runs").replace("at ", "in "),
+        "a5": _in_runs(one["holds"] for one in five),
         "a5-share": percent(one["share"] for one in five),
         "away": _away(points, "angle_goal"),
         "goal": median(p["angle_goal"] for p in points) + "°",
@@ -84,9 +84,69 @@ def in_words(audits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
+def curvature_in_words(
+    audits: Mapping[str, Mapping[str, Any]], radius: float = 1e-3, wider: float = 1e-2
+) -> dict[str, str]:
+    """How curvature and gradient go together along the audited paths, for a page's text.
+
+    :param radius: that of the paper's balls; ``wider``: of one more ball. The audits have both.
+    :returns: ``risen-short``, ``risen-long``: points after the first with more curvature than
+        there, where the gradient is shorter than there, and where it is not; ``shorter``,
+        ``flatter``: paths with such a gradient, and those whose curvature at the shortest is below
+        the median of the points after the first; ``apart-…``: by what factor C/δ² differs between
+        both balls; the rest count where the ratios of
+        :func:`~fwrnn_core.theory.verdicts.trust` and its siblings are large or small.
+    """
+    paths = [found["points"] for found in audits.values()]
+    points = [p for path in paths for p in path]
+    starts, ends = [path[0] for path in paths], [path[-1] for path in paths]
+    risen: dict[str, list[bool]] = {"short": [], "long": []}
+    flatter = []
+    for first, *later in paths:
+        sizes = {id(p): curvature_at(p, radius) for p in (first, *later)}
+        for p in later:
+            side = "short" if p["gradient_norm"] < first["gradient_norm"] else "long"
+            risen[side].append(sizes[id(p)] > sizes[id(first)])
+        least = min((first, *later), key=lambda p: float(p["gradient_norm"]))
+        if least is not first:
+            middle = statistics.median(sizes[id(p)] for p in later)
+            flatter.append(sizes[id(least)] < middle)
+    ratios = [
+        curvature_at(p, radius) / radius**2 / (curvature_at(p, wider) / wider**2) for p in points
+    ]
+    apart = [max(ratio, 1 / ratio) for ratio in ratios]
+    # Below the plane by the promise: the centre's ratio with −λ_min in place of λ_max.
+    fallen = [
+        centre({**p, "largest_eigenvalue": -p["smallest_eigenvalue"]}, radius) for p in points
+    ]
+    return {
+        **{f"risen-{side}": how_often(above).removeprefix("at ") for side, above in risen.items()},
+        "shorter": f"{len(flatter)} of {len(paths)}",
+        "flatter": f"{sum(flatter)} of these {len(flatter)}",
+        "apart-median": _number(statistics.median_high, apart),
+        "apart-most": _number(max, apart),
+        "sure-start": _in_runs(trust(p, radius) < 1 for p in starts),
+        "sure-end": _in_runs(trust(p, radius) < 1 for p in ends),
+        "distrust-start": _in_runs(trust(p, radius) >= 1 for p in starts),
+        "distrust-end": _in_runs(trust(p, radius) >= 1 for p in ends),
+        "wrong-end": _in_runs(centre(p, radius) >= 1 for p in ends),
+        "above": how_often(centre(p, radius) >= 1 for p in points),
+        "below": how_often(ratio >= 1 for ratio in fallen),
+        "fair": how_often(either(p, radius) < 1 for p in points),
+        "own-distrust": how_often(trust(p) >= 1 for p in points),
+        "own-quadratic": how_often(trust(p) >= 4 for p in points),
+        "own-centre": how_often(centre(p) >= 1 for p in points),
+        "own-either": how_often(either(p) >= 1 for p in points),
+    }
+
+
 def _number(of: Callable[[list[float]], float], values: Iterable[float]) -> str:
     known = list(values)
     return number(of(known)) if known else "–"
+
+
+def _in_runs(held: Iterable[bool]) -> str:
+    return how_often(held, "runs").replace("at ", "in ")
 
 
 def _star(points: Iterable[Mapping[str, Any]]) -> str:

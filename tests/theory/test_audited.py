@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fwrnn_core.theory.audited import in_words
+from fwrnn_core.theory.audited import curvature_in_words, in_words
 
 
 def point(loss: float, **other: Any) -> dict[str, Any]:
@@ -81,3 +81,53 @@ def test_without_audits_there_is_nothing_to_say() -> None:
     assert {said[key] for key in ("a1", "a2", "a5", "oracle")} == {"nowhere yet"}
     assert {said[key] for key in ("pairs", "smallest", "a3-most", "a4", "epsilon")} == {"–"}
     assert said["merged"] == "0 of 0"
+
+
+def along(*places: tuple[float, float, float]) -> dict[str, Any]:
+    """A path of points with these gradient norms and curvatures in two balls, in units of δ²; its
+    Hessian's largest eigenvalue is the first of them, the smallest −10."""
+    return audit(
+        0.0,
+        True,
+        1.0,
+        *(
+            point(
+                1.0,
+                radius=1e-3,
+                gradient_norm=norm,
+                curvature={"0.001": near * 1e-6, "0.01": far * 1e-4},
+                largest_eigenvalue=near,
+                smallest_eigenvalue=-10.0,
+            )
+            for norm, near, far in places
+        ),
+    )
+
+
+def test_curvature_beside_the_gradient_by_hand() -> None:
+    said = curvature_in_words(
+        {
+            "one": along((1.0, 4.0, 4.0), (0.5, 6.0, 3.0 * 6), (2.0, 2.0, 2.0), (0.001, 5.0, 5.0)),
+            "other": along((0.1, 300.0, 300.0), (0.2, 100.0, 100.0)),
+        }
+    )
+    # Where it is shorter it is rougher, twice; where it is longer it is flatter, twice.
+    assert (said["risen-short"], said["risen-long"]) == ("all 2 points", "none of 2 points")
+    # The shortest gradient has 5, the median of 6, 2, 5; the other path's is its first.
+    assert (said["shorter"], said["flatter"]) == ("1 of 2", "0 of these 1")
+    assert (said["apart-median"], said["apart-most"]) == ("1", "3")
+    # ρ = 0.001·C/δ²/(2‖∇F‖): 0.002 and 1.5 at the starts, 2.5 and 0.25 at the ends.
+    assert (said["sure-start"], said["distrust-start"]) == ("in 1 of 2 runs", "in 1 of 2 runs")
+    assert (said["sure-end"], said["distrust-end"]) == ("in 1 of 2 runs", "in 1 of 2 runs")
+    # ρ₀ is the same here, and below the plane 0.005/‖∇F‖: 5 at the shortest gradient.
+    assert said["wrong-end"] == "in 1 of 2 runs"
+    assert (said["above"], said["below"]) == ("at 2 of 6 points", "at 1 of 6 points")
+    assert (said["fair"], said["own-either"]) == ("at 4 of 6 points", "at 2 of 6 points")
+    assert (said["own-distrust"], said["own-centre"]) == ("at 2 of 6 points", "at 2 of 6 points")
+    assert said["own-quadratic"] == "at none of 6 points"
+
+
+def test_without_audits_no_curvature_is_spoken_of() -> None:
+    said = curvature_in_words({})
+    assert (said["risen-long"], said["fair"]) == ("nowhere yet", "nowhere yet")
+    assert (said["shorter"], said["apart-most"]) == ("0 of 0", "–")
