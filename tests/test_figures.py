@@ -92,7 +92,7 @@ def test_plain_updates_are_not_a_second_blue() -> None:
     assert len({look.marker for look in looks.values()}) == 6
 
 
-def test_what_stands_out_lies_over_the_grey_rest() -> None:
+def test_what_stands_out_lies_over_the_grey_rest(tmp_path: Path) -> None:
     fig, axes = figures.panels(2)
     runs = {name: ([0, 1], [0, n]) for n, name in enumerate(("Adam", "a", "b"))}
     figures.stand_out(axes[0], runs, ["Adam", "not run yet"])
@@ -105,9 +105,25 @@ def test_what_stands_out_lies_over_the_grey_rest() -> None:
     figures.key_below(fig, axes)
     (key_of,) = fig.legends
     assert [text.get_text() for text in key_of.get_texts()] == ["other runs", "Adam", "a"]
+    fig.savefig(tmp_path / "a.svg")
+    carried = entries((tmp_path / "a.svg").read_text("utf-8"))
+    assert [(one.name, one.dashes) for one in carried] == [
+        ("other runs", ()),
+        ("Adam", figures.look("Adam").linestyle[1]),
+        ("a", ()),
+    ]
     empty, panels = figures.panels(1)
     figures.key_below(empty, panels)
     assert not empty.legends
+
+
+def test_a_key_tells_dots_from_dashes(tmp_path: Path) -> None:
+    fig, axes = figures.panels(1)
+    for style in ("-", "--", ":"):
+        axes[0].plot([0, 1], style, color=LOOKS[0].color, label=f"line {style}")
+    figures.key_below(fig, axes)
+    fig.savefig(tmp_path / "a.svg")
+    assert len({one.dashes for one in entries((tmp_path / "a.svg").read_text("utf-8"))}) == 3
 
 
 def luminance(color: str) -> float:
