@@ -84,6 +84,48 @@ def test_a_method_looks_the_same_in_any_company() -> None:
     assert len({look.marker for look in among.values()}) == 4
 
 
+def test_plain_updates_are_not_a_second_blue() -> None:
+    names = ["Adam", *(f"Frank-Wolfe, K = {k}" for k in (1, 5, 10)), "K = 5, δ = 0.01"]
+    looks = figures.looks([*names, "Plain update, K = 5"])
+    assert looks["Frank-Wolfe, K = 5"].color == "#0072b2"
+    assert "#2a8fc7" not in {look.color for look in looks.values()}
+    assert len({look.marker for look in looks.values()}) == 6
+
+
+def test_what_stands_out_lies_over_the_grey_rest(tmp_path: Path) -> None:
+    fig, axes = figures.panels(2)
+    runs = {name: ([0, 1], [0, n]) for n, name in enumerate(("Adam", "a", "b"))}
+    figures.stand_out(axes[0], runs, ["Adam", "not run yet"])
+    figures.stand_out(axes[1], runs, ["a"])
+    lines = {str(line.get_label()): line for line in axes[0].get_lines()}
+    assert list(lines) == ["other runs", "_", "Adam"]
+    assert lines["Adam"].get_color() == figures.look("Adam").color
+    assert lines["other runs"].get_color() == lines["_"].get_color() == figures.FAINT
+    assert lines["Adam"].get_zorder() > lines["_"].get_zorder()
+    figures.key_below(fig, axes)
+    (key_of,) = fig.legends
+    assert [text.get_text() for text in key_of.get_texts()] == ["other runs", "Adam", "a"]
+    fig.savefig(tmp_path / "a.svg")
+    carried = entries((tmp_path / "a.svg").read_text("utf-8"))
+    assert [(one.name, one.dashes) for one in carried] == [
+        ("other runs", ()),
+        ("Adam", figures.look("Adam").linestyle[1]),
+        ("a", ()),
+    ]
+    empty, panels = figures.panels(1)
+    figures.key_below(empty, panels)
+    assert not empty.legends
+
+
+def test_a_key_tells_dots_from_dashes(tmp_path: Path) -> None:
+    fig, axes = figures.panels(1)
+    for style in ("-", "--", ":"):
+        axes[0].plot([0, 1], style, color=LOOKS[0].color, label=f"line {style}")
+    figures.key_below(fig, axes)
+    fig.savefig(tmp_path / "a.svg")
+    assert len({one.dashes for one in entries((tmp_path / "a.svg").read_text("utf-8"))}) == 3
+
+
 def luminance(color: str) -> float:
     channels = np.array(mpl.colors.to_rgb(color))
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

@@ -12,9 +12,9 @@ at their ends, where the eye is, rather than in a legend::
     fig  # shown because it is the last line of its cell
 """
 
-from fwrnn_core.figures.draw import angle_histogram, band, curves
+from fwrnn_core.figures.draw import angle_histogram, band, curves, stand_out
 from fwrnn_core.figures.labels import label_ends, spread_out
-from fwrnn_core.figures.layout import panel, panels
+from fwrnn_core.figures.layout import key_below, panel, panels
 from fwrnn_core.figures.plane import ball, ball_outline, surface, walk
 from fwrnn_core.figures.style import (
     FAINT,
@@ -47,6 +47,7 @@ __all__ = [
     "ball_outline",
     "band",
     "curves",
+    "key_below",
     "label_ends",
     "look",
     "looks",
@@ -55,6 +56,7 @@ __all__ = [
     "readable",
     "spread",
     "spread_out",
+    "stand_out",
     "surface",
     "use",
     "walk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -64,6 +64,25 @@ def curves(
     if ends:
         label_ends(ax)
     return drawn
+
+
+def stand_out(
+    ax: Axes, series: Mapping[str, tuple[ArrayLike, ArrayLike]], names: Sequence[str]
+) -> None:
+    """The curves (x, y) with these names in their looks, all others thin and grey behind them.
+
+    The grey ones are named together, as "other runs"; call :func:`~fwrnn_core.figures.key_below`
+    or ``ax.legend()``.
+    """
+    others = [label for label in series if label not in names]
+    for number, label in enumerate(others):
+        whose = "other runs" if number == 0 else "_"
+        ax.plot(*series[label], color=FAINT, linewidth=0.8, alpha=0.8, zorder=1.5, label=whose)
+    known = looks(list(series))
+    for label in (name for name in names if name in series):
+        one = known[label]
+        style = {"color": one.color, "linestyle": one.linestyle, "marker": one.marker}
+        ax.plot(*series[label], **style, markersize=4, linewidth=1.6, label=label)
 
 
 def angle_histogram(

@@ -41,6 +41,8 @@ def entry(line: Line2D) -> Entry:
     # A line does not tell its own dashes; each colour of the book has its own.
     known = {look.color: look.linestyle for look in LOOKS}.get(color, "-")
     dashes = (4, 2) if known == "-" else known[1]
+    if line.get_linestyle() == ":":
+        dashes = (1, 1.6)
     solid = line.get_linestyle() == "-"
     marker = str(line.get_marker())
     return Entry(str(line.get_label()), color, () if solid else dashes, marker)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fwrnn_core.figures.key import element_id
 from fwrnn_core.figures.style import WIDTH
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -48,3 +50,22 @@ def panels(
         if number == 0 or not sharey:
             ax.set_ylabel(ylabel)
     return fig, axes
+
+
+def key_below(fig: Figure, axes: Sequence[Axes], columns: int = 3) -> None:
+    """A legend below the panels that names what they show, each name once.
+
+    Like names at the ends of curves it is carried inside the picture for phones, which show a part.
+    """
+    from matplotlib.lines import Line2D
+
+    named: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    if named:
+        handles, names = list(named.values()), list(named)
+        drawn = fig.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
+        for words, handle in zip(drawn.get_texts(), handles, strict=True):
+            if isinstance(handle, Line2D):
+                words.set_gid(element_id(handle))

@@ -47,6 +47,8 @@ METHODS = {
     "frank-wolfe, k = 5, tbptt": 5,
     "frank-wolfe, tbptt": 5,
     "frank-wolfe": 0,
+    # Not the light blue beside the blue of the same K with Adam outside.
+    "plain update": 6,
     # The same three where a figure is about Frank-Wolfe alone.
     "k = 10": 3,
     "k = 1": 2,

@@ -38,6 +38,23 @@ def averaging_bound(curvature: float, k: int, inexactness: float = 0.0) -> float
     return curvature * (1 + inexactness) * (1 + math.log(k)) / (2 * k)
 
 
+def averaging_gap_bound(decrease: float, curvature: float, k: int) -> float:
+    """(F(ω) − F(ω + Δ_K) + π²C/12)/H_K: the smallest Frank-Wolfe gap before one of K steps with
+    γ_k = 1/k, with H_K = Σ_{k≤K} 1/k (ours; after Lacoste-Julien 2016). F need not be convex.
+
+    C bounds each step by F(Δ_k) ≤ F(Δ_{k−1}) − G_{k−1}/k + C/(2k²). Summed from 1 to K, with
+    Σ 1/k² ≤ π²/6, that gives the bound.
+
+    :param decrease: F(ω) − F(ω + Δ_K).
+
+    >>> averaging_gap_bound(3.0, curvature=0.0, k=2)
+    2.0
+    """
+    _check(curvature, k, 0.0)
+    harmonic = sum(1 / i for i in range(1, k + 1))
+    return (decrease + math.pi**2 / 12 * curvature) / harmonic
+
+
 def _check(curvature: float, k: int, inexactness: float) -> None:
     if not curvature >= 0 or not inexactness >= 0:
         raise ConfigError(
@@ -143,3 +160,16 @@ def normalised_descent_bound(
             f"radius {radius!r} is too large for L1 = {slope!r}: ½·L1·δ·exp(L1·δ) must stay below 1"
         )
     return (initial_gap / updates + growth * constant) / descent
+
+
+def widest_radius(slope: float) -> float:
+    """The radius from which on :func:`normalised_descent_bound` says nothing, for L1 = ``slope``.
+
+    Its denominator is positive for L1·δ·exp(L1·δ) < 2, that is δ < W(2)/L1 with Lambert's W.
+
+    >>> round(widest_radius(1.0), 4), widest_radius(0.0)
+    (0.8526, inf)
+    """
+    from scipy.special import lambertw
+
+    return float(lambertw(2).real) / slope if slope else math.inf

@@ -188,3 +188,27 @@ def convexity_on_ball(
         largest=spectrum.largest,
         steepest=spectrum.steepest,
     )
+
+
+def extremes_by_part(
+    risk_of: Callable[[Tensor], Objective],
+    point: Tensor,
+    samples: int,
+    size: int,
+    *,
+    steps: int = 12,
+    seed: int = 0,
+) -> Tensor:
+    """Smallest and largest Ritz value of the Hessian at one point, for parts of the data, [parts,
+    2].
+
+    The mean over parts of one size lies beyond the whole's values: λ_max is convex in the Hessian,
+    λ_min concave (Jensen's inequality).
+
+    :param risk_of: indices of training sequences → their risk.
+    :param point: ω [d]. :param samples: number of sequences, cut in random order into parts of
+        ``size``; a remainder is a part of its own.
+    """
+    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
+    found = [hessian_spectrum(risk_of(part), point, steps=steps) for part in order.split(size)]
+    return torch.tensor([(s.smallest, s.largest) for s in found], dtype=torch.float64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from fwrnn_core.errors import ConfigError
@@ -55,6 +56,51 @@ def relaxed_smoothness(gradient_norms: Tensor, hessian_norms: Tensor) -> Relaxed
     fits = [(l0 + l1 * float(x.mean()), l0, l1) for l0, l1 in lines if l0 >= 0 and l1 >= 0]
     _, constant, slope = min(fits)
     return RelaxedSmoothness(constant, slope)
+
+
+@dataclass(frozen=True)
+class Together:
+    """How sizes of gradients and Hessians go together, at n points (ours).
+
+    :ivar in_common: of the tenth of the points with the largest Hessians, the share whose gradients
+        are among the largest tenth, too; 0.1 by chance.
+    :ivar exponent: least-squares slope of the logarithm of one over that of the other.
+    :ivar line: the tightest (L0, L1). :ivar without: the same without the largest Hessian's point.
+    :ivar height: mean height of ``line`` over the points, in units of the largest Hessian.
+    """
+
+    in_common: float
+    exponent: float
+    line: RelaxedSmoothness
+    without: RelaxedSmoothness
+    height: float
+
+
+def together(gradient_norms: Tensor, hessian_norms: Tensor) -> Together:
+    """Whether Hessians are large where gradients are, as :class:`Together` says.
+
+    :param gradient_norms, hessian_norms: [n], positive, n ≥ 10.
+
+    >>> import torch
+    >>> found = together(g := torch.arange(1.0, 21.0), 3 * g**2)
+    >>> found.in_common, round(found.exponent, 6)
+    (1.0, 2.0)
+    """
+    x, y = gradient_norms.double(), hessian_norms.double()
+    if len(x) < 10 or not bool(((x > 0) & (y > 0)).all()):
+        raise ConfigError("need at least ten points with positive norms")
+    tenth = len(x) // 10
+    largest = [set(v.argsort()[-tenth:].tolist()) for v in (x, y)]
+    log_x, log_y = x.log() - x.log().mean(), y.log()
+    others = torch.arange(len(y)) != y.argmax()
+    line = relaxed_smoothness(x, y)
+    return Together(
+        in_common=len(largest[0] & largest[1]) / tenth,
+        exponent=float(log_x @ log_y / (log_x @ log_x)),
+        line=line,
+        without=relaxed_smoothness(x[others], y[others]),
+        height=(line.constant + line.slope * float(x.mean())) / float(y.max()),
+    )
 
 
 def _left_turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:

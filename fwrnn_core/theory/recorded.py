@@ -11,6 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.training import Record
 from fwrnn_core.wording import label, power_of_ten
@@ -47,6 +51,14 @@ class Recorded:
     def smoothness(self) -> list[dict[str, float]]:
         """Rows of :class:`~fwrnn_core.theory.probes.SmoothnessProbe`, one per epoch."""
         return list(self.record.body["probes"]["smoothness"]["on_epoch_end"])
+
+    @property
+    def radii(self) -> Tensor:
+        """δ_t of every outer update where δ is the learning rate, [T]."""
+        updates = np.diff(self.record.curve("updates"), prepend=0).astype(int)
+        rates = np.repeat(self.record.curve("lr"), updates)
+        # An epoch's first update ends a loop that began in the epoch before, and has its radius.
+        return torch.from_numpy(np.concatenate([rates[:1], rates[:-1]]))
 
     @property
     def angles(self) -> dict[str, Any]:

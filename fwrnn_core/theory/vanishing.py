@@ -176,3 +176,16 @@ def step_gradients(
         for i in range(len(leaves), len(found), width)
     ]
     return StepGradients(torch.stack(by_state), torch.stack(recurrent).norm(dim=1), total)
+
+
+def steps_that_count(weight: Tensor, share: float = 0.99) -> int:
+    """How many of the last time steps hold a share of the summed squares of the contributions.
+
+    :param weight: norms of the contributions, [T] (:attr:`StepGradients.weight`).
+
+    >>> steps_that_count(torch.tensor([0.0, 0.1, 1.0, 3.0])), steps_that_count(torch.ones(100))
+    (2, 99)
+    """
+    squares = weight.double().flip(0) ** 2
+    held = squares.cumsum(0) / squares.sum()
+    return int((held < share * (1 - 1e-12)).sum()) + 1

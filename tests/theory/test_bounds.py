@@ -12,10 +12,12 @@ from fwrnn_core.optim import lmo
 from fwrnn_core.theory.angles import a5_constants, serving_constants
 from fwrnn_core.theory.bounds import (
     averaging_bound,
+    averaging_gap_bound,
     convergence_bound,
     frank_wolfe_bound,
     measured_convergence,
     normalised_descent_bound,
+    widest_radius,
 )
 from fwrnn_core.theory.curvature import quadratic_curvature
 from fwrnn_core.theory.examples import quadratic, random_symmetric, wavy_cone
@@ -71,6 +73,28 @@ def test_inner_loops_on_convex_quadratics_obey_their_bounds(
             assert float(error[k - 1]) <= recursion_bound(constant, k, gamma)[-1] + 1e-9
         # The gap bounds the suboptimality at the same point.
         assert bool((trace.gaps >= trace.losses[:-1] - best - 1e-9).all())
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999), st.integers(1, 12), st.floats(0.05, 5))
+def test_the_smallest_gap_obeys_its_bound_without_convexity(
+    seed: int, inner_steps: int, radius: float
+) -> None:
+    h = random_symmetric(4, seed, definite=False)
+    source = torch.Generator().manual_seed(seed)
+    objective = quadratic(h, torch.randn(4, generator=source, dtype=torch.float64))
+    trace = inner_loop(objective, radius=radius, inner_steps=inner_steps)
+    curvature = 4 * radius**2 * max(0.0, float(torch.linalg.eigvalsh(h)[-1]))
+    decrease = float(trace.losses[0] - trace.losses[-1])
+    bound = averaging_gap_bound(decrease, curvature, inner_steps)
+    assert float(trace.gaps.min()) <= bound + 1e-9
+
+
+def test_the_widest_radius_is_where_the_bound_of_theorem_1_ends() -> None:
+    widest = widest_radius(3.0)
+    assert normalised_descent_bound(1.0, widest * (1 - 1e-9), (1.0, 3.0), 5) > 1e6
+    with pytest.raises(ConfigError, match="too large"):
+        normalised_descent_bound(1.0, widest * (1 + 1e-9), (1.0, 3.0), 5)
 
 
 @pytest.mark.parametrize(

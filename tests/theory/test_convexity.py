@@ -12,12 +12,13 @@ from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import RecurrentNet
 from fwrnn_core.theory.convexity import (
     convexity_on_ball,
+    extremes_by_part,
     hessian_spectrum,
     lanczos,
     monotonicity,
 )
 from fwrnn_core.theory.examples import quadratic, random_symmetric
-from fwrnn_core.theory.lipschitz import relaxed_smoothness
+from fwrnn_core.theory.lipschitz import relaxed_smoothness, together
 from fwrnn_core.theory.objective import Objective, model_objective
 
 
@@ -158,3 +159,50 @@ def test_relaxed_smoothness_recovers_an_exact_line() -> None:
     assert (twice.constant, twice.slope) == pytest.approx((0.5, 2.0)), "the higher of two counts"
     with pytest.raises(ConfigError, match="at least one"):
         relaxed_smoothness(torch.tensor([]), torch.tensor([]))
+
+
+@settings(derandomize=True, max_examples=30, deadline=None)
+@given(st.integers(0, 9999))
+def test_how_norms_go_together_is_what_other_libraries_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.lognormal(size=40)
+    y = x ** rng.normal() * rng.lognormal(sigma=0.5, size=40)
+    found = together(torch.from_numpy(x), torch.from_numpy(y))
+    assert found.exponent == pytest.approx(np.polyfit(np.log(x), np.log(y), 1)[0], abs=1e-9)
+    both = set(np.argsort(x)[-4:]) & set(np.argsort(y)[-4:])
+    assert found.in_common == len(both) / 4
+    assert found.line == relaxed_smoothness(torch.from_numpy(x), torch.from_numpy(y))
+    heights = found.line.constant + found.line.slope * x
+    assert found.height == pytest.approx(heights.mean() / y.max())
+    rest = np.delete(np.arange(40), y.argmax())
+    assert (found.without.constant + found.without.slope * x[rest] >= y[rest] * (1 - 1e-9)).all()
+
+
+def test_too_few_norms_are_refused() -> None:
+    with pytest.raises(ConfigError, match="ten points"):
+        together(torch.ones(9), torch.ones(9))
+    with pytest.raises(ConfigError, match="positive"):
+        together(torch.zeros(10), torch.ones(10))
+
+
+def test_parts_of_the_data_have_the_wider_spectrum() -> None:
+    """Least squares on a line: the Hessian of a part is the mean of its 2xxᵀ."""
+    x = torch.randn(24, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def risk_of(part: torch.Tensor) -> Objective:
+        rows = x[part]
+        return Objective(lambda w: ((rows @ w) ** 2).mean(), torch.zeros(3, dtype=torch.float64))
+
+    point = torch.ones(3, dtype=torch.float64)
+    whole = extremes_by_part(risk_of, point, 24, 24)
+    values = torch.linalg.eigvalsh(2 * x.T @ x / 24)
+    torch.testing.assert_close(whole, values[[0, -1]][None], rtol=1e-5, atol=1e-6)
+    parts = extremes_by_part(risk_of, point, 24, 10, seed=4)
+    assert parts.shape == (3, 2), "10, 10 and the 4 that are left"
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(4))
+    for found, part in zip(parts, order.split(10), strict=True):
+        exact = torch.linalg.eigvalsh(2 * x[part].T @ x[part] / len(part))
+        torch.testing.assert_close(found, exact[[0, -1]], rtol=1e-5, atol=1e-6)
+    halves = extremes_by_part(risk_of, point, 24, 12)
+    assert halves[:, 1].mean() >= whole[0, 1] - 1e-6
+    assert halves[:, 0].mean() <= whole[0, 0] + 1e-6

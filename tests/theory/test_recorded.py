@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.theory.recorded import coverage, how_often, planned, recorded
+from fwrnn_core.theory.recorded import Recorded, coverage, how_often, planned, recorded
 from fwrnn_core.training import Record, RunConfig, records
 from fwrnn_core.wording import label
 
@@ -63,3 +63,9 @@ def test_words() -> None:
     assert label("theory/har2/fw-k5-plain") == "Plain update, K = 5"
     assert how_often([]) == "nowhere yet"
     assert how_often([True, False], "updates") == "at 1 of 2 updates"
+
+
+def test_a_loop_keeps_the_radius_that_it_began_with() -> None:
+    # Two updates in each of three epochs; the rate is halved after each.
+    body = {"curves": {"epoch": [1, 2, 3], "updates": [2, 4, 6], "lr": [4.0, 2.0, 1.0]}}
+    assert Recorded(Record(body)).radii.tolist() == [4.0, 4.0, 4.0, 2.0, 2.0, 1.0]

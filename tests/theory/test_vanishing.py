@@ -6,7 +6,12 @@ from torch import nn
 
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.models import RecurrentNet
-from fwrnn_core.theory.vanishing import product_singular_values, state_jacobians, step_gradients
+from fwrnn_core.theory.vanishing import (
+    product_singular_values,
+    state_jacobians,
+    step_gradients,
+    steps_that_count,
+)
 
 
 def linearised(scale: float, hidden: int = 5) -> RecurrentNet:
@@ -103,3 +108,10 @@ def test_one_sequence_at_a_time() -> None:
         state_jacobians(RecurrentNet(1, 2, 1), torch.zeros(2, 3, 1))
     with pytest.raises(ConfigError, match="T, S, S"):
         product_singular_values(torch.zeros(3, 2))
+
+
+def test_steps_that_count_are_the_fewest_that_hold_the_share() -> None:
+    weight = torch.rand(50, generator=torch.Generator().manual_seed(0)) ** 3
+    steps = steps_that_count(weight, 0.7)
+    squares = (weight.double() ** 2).tolist()
+    assert sum(squares[-steps:]) >= 0.7 * sum(squares) > sum(squares[1 - steps :])
