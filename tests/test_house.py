@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -132,6 +134,23 @@ def test_figures_have_alt_text_and_caption(path: Path) -> None:
         if "figure" in about or "image" in about:
             assert len(about["image"]["alt"].split()) > 3, cell["source"]
             assert len(about["figure"]["caption"].split()) > 3, cell["source"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_uses_names_that_the_package_has(path: Path) -> None:
+    tree = ast.parse(python_of(read(path)))
+    known: dict[str, object] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fwrnn_core"):
+            for alias in node.names:
+                module = importlib.import_module(node.module)
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                known[alias.asname or alias.name] = getattr(module, alias.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = known.get(node.value.id)
+            assert not isinstance(owner, ModuleType) or hasattr(owner, node.attr), ast.unparse(node)
 
 
 def test_figure_names_are_unique_in_the_book() -> None:
