@@ -1,4 +1,4 @@
-"""What a line must not break: "1.2 ± 0.3", "K = 5" and "HAR-2"."""
+"""What a line must not break: "1.2 ± 0.3", "K = 5", "Fig. 4" and "HAR-2"."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _NUMBER = r"\d+(?:[.,]\d+)*"
-_WHOLE = re.compile(rf"([+−]?{_NUMBER} ± {_NUMBER}|\b[Kp] = (?:{_NUMBER}|∞)|\bHAR-2\b)")
+_WHOLE = re.compile(
+    rf"([+−]?{_NUMBER} ± {_NUMBER}|\b[Kp] = (?:{_NUMBER}|∞)"
+    rf"|\b(?:Fig\.|Eq\.|Table) (?:\d+|[IVX]+)\b|\bHAR-2\b)"
+)
 
 
 def pieces(text: str) -> list[str]:
     """The text in pieces, of which every second one must stay on a line.
 
-    >>> pieces("On HAR-2 with K = 5: +1.2 ± 0.3.")
-    ['On ', 'HAR-2', ' with ', 'K = 5', ': ', '+1.2 ± 0.3', '.']
+    >>> pieces("On HAR-2 (Fig. 6) with K = 5: +1.2 ± 0.3.")
+    ['On ', 'HAR-2', ' (', 'Fig. 6', ') with ', 'K = 5', ': ', '+1.2 ± 0.3', '.']
     """
     return _WHOLE.split(text.replace("\n", " "))
 
