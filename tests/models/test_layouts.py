@@ -1,4 +1,4 @@
-"""The fused recurrences on tensors whose values do not follow one another in memory."""
+"""The fused recurrences and memory: any layout of what comes in, none shared by what goes out."""
 
 from __future__ import annotations
 
@@ -78,3 +78,14 @@ def test_incoming_gradients_are_read_and_not_written(fused: str, cell: str) -> N
     kept = [v.clone() for v in given]
     torch.autograd.backward(outputs, given)
     assert all(map(torch.equal, given, kept))
+
+
+@pytest.mark.parametrize("cell", ["tanh_rnn", "lstm", "indrnn"])
+def test_the_last_state_is_not_a_view_of_all_states(fused: str, cell: str) -> None:
+    """A carried state must not keep the whole sequence in memory."""
+    values = inputs(cell)
+    lasts = [*call(cell, values)[1:]]
+    if cell == "indrnn":
+        lasts += kernels.indrnn(*values[:5], last_only=True)[:2]  # without a normalisation
+    for last in lasts:
+        assert last.untyped_storage().nbytes() == last.nbytes
