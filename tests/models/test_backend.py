@@ -159,17 +159,57 @@ def test_a_damaged_cached_library_is_built_again(fresh: Path) -> None:
 
 
 @needs_compiler
-def test_another_cpu_or_source_gets_another_library(
+def test_another_cpu_compiler_or_flag_gets_another_library(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = cc.compiler()
     here = cc.fingerprint(command)
     assert cc.fingerprint(command) == here
-    monkeypatch.setattr(cc, "_cpu", lambda: ("x86_64", "model name: another"))
-    assert cc.fingerprint(command) != here
-    monkeypatch.undo()
-    monkeypatch.setattr(cc, "FLAGS", (*cc.FLAGS, "-DX"))
-    assert cc.fingerprint(command) != here
+    newer = subprocess.CompletedProcess(command, 0, stdout="cc (another) 99.1")
+    for name, other in {
+        "_cpu": lambda: ("x86_64", "model name: another"),
+        "_run": lambda _: newer,
+        "FLAGS": (*cc.FLAGS, "-DX"),
+        "TUNING": cc.TUNING[1:],
+        "OPENMP": cc.OPENMP[1:],
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(cc, name, other)
+            assert cc.fingerprint(command) != here, name
+
+
+@needs_compiler
+@pytest.mark.parametrize("edited", [*cc.SOURCES, "common.h"])
+def test_an_edited_source_gets_another_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    own, copy = Path(cc.__file__), tmp_path / "models/kernels/cc.py"
+    for name in (*cc.SOURCES, "common.h"):
+        (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(own.parent / name, copy.parent / name)
+    here = cc.fingerprint(cc.compiler())
+    monkeypatch.setattr(cc, "__file__", str(copy))
+    assert cc.fingerprint(cc.compiler()) == here
+    (copy.parent / edited).write_text("// another\n" + (copy.parent / edited).read_text())
+    assert cc.fingerprint(cc.compiler()) != here
+
+
+@needs_compiler
+def test_a_library_is_seen_whole_or_not_at_all(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may look for it while the compiler writes."""
+    run, seen = cc._run, []
+
+    def watched(command: list[str]) -> subprocess.CompletedProcess[str]:
+        done = run(command)
+        seen.append([path.name for path in fresh.glob("kernels-*")])
+        return done
+
+    monkeypatch.setattr(cc, "_run", watched)
+    cc.load()
+    assert seen == [[], []]  # the compiler's version, and its work
+    assert len(list(fresh.iterdir())) == 1
 
 
 @needs_compiler

@@ -50,6 +50,36 @@ def test_the_sanitizers_would_find_a_short_buffer(compiler: list[str], tmp_path:
     assert "heap-buffer-overflow" in done.stderr
 
 
+EXHAUSTED = """
+#include <stddef.h>
+#include <stdio.h>
+typedef ptrdiff_t idx;
+int tanh_rnn_forward(), tanh_rnn_backward(), lstm_forward(), lstm_backward();
+void *exhausted(size_t count, size_t size) { return (void)count, (void)size, NULL; }
+int main(void) {
+    const idx two = 2, rows = 70, none = 0;
+    float *const no = NULL;
+    const int failed[] = {
+        tanh_rnn_forward(two, two, rows, two, two, no, two, two, two, no, no, no, no, no),
+        tanh_rnn_backward(two, two, rows, two, two, no, two, two, two, no, no, no, no, no, no,
+                          no, none, no, none, none, none, no),
+        lstm_forward(two, two, rows, two, two, no, two, two, two, no, no, no, no, no, no, no, no),
+        lstm_backward(two, two, rows, two, two, no, two, two, two, no, no, no, no, no, no, no, no,
+                      no, no, no, none, no, none, none, none, no, no)};
+    for (int i = 0; i < 4; i++) printf("%d", failed[i]);
+}
+"""
+
+
+def test_a_kernel_without_memory_says_so(compiler: list[str], tmp_path: Path) -> None:
+    (tmp_path / "exhausted.c").write_text(EXHAUSTED)
+    # The scratch is what the kernels ask the system for.
+    command = [*compiler, "-std=gnu11", "-Dcalloc=exhausted", str(tmp_path / "exhausted.c")]
+    subprocess.run([*command, *SOURCES, "-lm", "-o", str(tmp_path / "exhausted")], check=True)
+    done = subprocess.run([tmp_path / "exhausted"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1111")
+
+
 def test_no_warnings(compiler: list[str]) -> None:
     flags = ["-std=gnu11", "-fsyntax-only", "-fopenmp-simd", "-Wall", "-Wextra", "-Werror"]
     done = subprocess.run(

@@ -98,6 +98,17 @@ def test_gradients_of_any_size(scale: float) -> None:
 
 
 @needs_c
+def test_the_largest_gradients_of_a_large_tensor() -> None:
+    """One over their norm is a float of four digits at best."""
+    w = nn.Parameter(torch.zeros(200, 300))
+    opt = FrankWolfe([w], lr=1.0, inner_steps=1, outer=None)
+    with use_backend("c"):
+        feed(opt, (w, torch.full_like(w, 3.3e38)))
+    expected = torch.full((200, 300), -1 / 60_000**0.5)
+    torch.testing.assert_close(w.detach(), expected, rtol=2e-6, atol=0)
+
+
+@needs_c
 @pytest.mark.parametrize("inner_steps", [1, 5])
 @pytest.mark.parametrize("trajectory", ["paper", "released"])
 def test_repeated_steps_are_the_general_path_to_the_last_bit(
@@ -120,20 +131,34 @@ def test_repeated_steps_are_the_general_path_to_the_last_bit(
 
 
 @needs_c
-def test_a_bad_gradient_in_mid_loop_leaves_the_walk_as_it_was() -> None:
-    w = nn.Parameter(torch.ones(4))
-    opt = FrankWolfe([w], lr=0.1, inner_steps=3, nonfinite="skip", outer=None)
-    twin = nn.Parameter(torch.ones(4))
-    other = FrankWolfe([twin], lr=0.1, inner_steps=3, nonfinite="skip", outer=None)
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_bad_gradient_in_mid_loop_leaves_the_walk_as_it_was(bad: int) -> None:
+    """Whichever of the two tensors it is for."""
+    options = {"lr": 0.1, "inner_steps": 3, "nonfinite": "skip", "outer": None}
+    disturbed, twins = ([nn.Parameter(torch.ones(4)) for _ in range(2)] for _ in range(2))
+    opt, other = FrankWolfe(disturbed, **options), FrankWolfe(twins, **options)
     for batch in range(8):
         good = torch.tensor([1.0, float(batch), 0.0, -2.0])
-        w.grad, twin.grad = good.clone(), good.clone()
+        feed(opt, *((p, good.clone()) for p in disturbed))
+        feed(other, *((p, good.clone()) for p in twins))
+        disturbed[bad].grad = torch.tensor([0.0, float("nan"), 0.0, 1.0])
         opt.step()
-        other.step()
-        w.grad = torch.tensor([0.0, float("nan"), 0.0, 1.0])
-        opt.step()
-        assert torch.equal(w, twin)
+        assert all(map(torch.equal, disturbed, twins))
     assert (opt.skipped, opt.inner_step) == (8, 2)
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_a_loop_begins_with_nothing_of_what_the_memory_held(backend: str, inner_steps: int) -> None:
+    a, b, opt = two_groups(inner_steps=inner_steps)
+    with use_backend(backend):
+        for _ in range(3):
+            for _ in range(inner_steps):
+                feed(opt, (a, torch.tensor([0.0, 2.0])), (b, torch.tensor([3.0, 4.0])))
+            for p in (a, b):
+                opt.state[p]["direction"].fill_(torch.nan)
+    torch.testing.assert_close(a.detach(), torch.tensor([0.0, -3.0]))
+    torch.testing.assert_close(b.detach(), torch.tensor([-1.8, -2.4]))
 
 
 @needs_c
