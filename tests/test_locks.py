@@ -113,3 +113,20 @@ def test_files_are_as_readable_as_the_user_wants_them(
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new" / "a").stat().st_mode) == mode
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut then finds the old file or the whole new one, under the name."""
+    path, fsync, on_disk = tmp_path / "a", os.fsync, []
+    path.write_bytes(b"old")
+
+    def watched(handle: int) -> None:
+        on_disk.append((os.fstat(handle).st_size, path.read_bytes()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    locks.write_atomic(path, b"the new one")
+    assert on_disk == [(11, b"old")]
+    assert path.read_bytes() == b"the new one"

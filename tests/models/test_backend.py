@@ -101,6 +101,19 @@ def test_a_compiler_that_fails(
     assert list(fresh.iterdir()) == []
 
 
+@needs_compiler
+def test_a_compiler_that_lacks_threads_and_tuning_builds_what_it_can(
+    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse = (
+        'case " $* " in *" -fopenmp "*|*-mprefer*) exit 1;; *-march=native*) touch "$0.tuned";; '
+    )
+    monkeypatch.setenv("CC", fake_compiler(tmp_path, f'{refuse}esac; exec cc "$@"'))
+    with kernels.use_backend("c"):
+        assert runs()
+    assert (tmp_path / "fake-cc.tuned").exists()
+
+
 def test_a_compiler_that_writes_rubbish(
     fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

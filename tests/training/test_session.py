@@ -30,6 +30,7 @@ from fwrnn_core.training import (
     records,
     train,
 )
+from fwrnn_core.training.session import on_threads
 
 BATCH_NORM = ModelConfig("tanh", 8, options={"batch_norm": True})
 RELEASED = OptimizerConfig(lr=1e-2, inner_steps=3, trajectory="released")
@@ -120,14 +121,13 @@ def test_a_partial_record_whose_state_is_lost_starts_again_and_says_so(capsys):
 
 
 def test_the_global_generator_and_thread_count_are_left_alone():
-
     torch.manual_seed(1)
     expected = torch.rand(1)
-    threads = torch.get_num_threads()
     torch.manual_seed(1)
-    train(small(epochs=1), store=False, progress=False)
+    with on_threads(threads := torch.get_num_threads() + 1):
+        train(small(epochs=1), store=False, progress=False)
+        assert torch.get_num_threads() == threads
     assert torch.rand(1) == expected
-    assert torch.get_num_threads() == threads
 
 
 def test_divergence_stops_the_run_and_says_where():
