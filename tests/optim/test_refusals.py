@@ -46,7 +46,7 @@ from fwrnn_core.optim.solvers import VertexSteps
         ({"adaptive": "agreement", "inner_steps": 1}, "needs inner_steps >= 2"),
         ({"lr": "1e-3"}, "lr = '1e-3'"),
         ({"radius": "1e-3"}, "radius = '1e-3'"),
-        ({"outer": "adam"}, "outer = 'adam'"),
+        ({"outer": "adam"}, "outer is 'adam'"),
         ({"outer": lambda params, lr: 3}, "made a int"),
         ({"outer": torch.optim.LBFGS}, "LBFGS cannot be the outer optimizer"),
         ({"outer": torch.optim.SparseAdam}, "SparseAdam cannot be the outer optimizer"),
