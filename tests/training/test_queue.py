@@ -124,6 +124,19 @@ def test_the_bar_moves_within_an_epoch():
     assert bar.done == places[-2] < bar.total == 1
 
 
+def test_the_bar_goes_neither_back_nor_beyond_the_end():
+    """A run may stand less far than its checkpoint's header says, or be told of when it is over."""
+    bar = Bar({"a": (4, 10), "b": (0, 10)}, show=False)
+    for place, done in ((3, 0), (6, 2), (5, 2), (12, 6), (7, 6)):
+        bar.move(Place("a", place))
+        assert bar.done == done
+    bar.move(Place("b", 2))
+    bar.end("b")
+    bar.move(Place("b", 1))
+    assert (bar.done, bar.total) == (8, 8)
+    assert bar.left(elapsed=8) == 0
+
+
 def test_the_time_left_weighs_an_epoch_by_what_it_costs():
     """As measured in this call, else as recorded and as much slower as this machine is, else by the
     mean of the others."""
