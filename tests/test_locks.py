@@ -83,6 +83,20 @@ def test_asking_needs_no_right_to_write(tmp_path: Path) -> None:
     assert (path.stat().st_mode, path.stat().st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
 
 
+@posix
+def test_a_lock_that_is_not_ours_to_read_counts_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError("not yours")
+
+    with locks.held(tmp_path / "lock", "waiting"):
+        assert locks.is_held(tmp_path / "lock")
+        monkeypatch.setattr(os, "open", refused)
+        assert not locks.is_held(tmp_path / "lock")
+        monkeypatch.undo()
+
+
 def test_an_interrupt_at_any_moment_of_a_write_leaves_nothing_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,3 +144,11 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(
     locks.write_atomic(path, b"the new one")
     assert on_disk == [(11, b"old")]
     assert path.read_bytes() == b"the new one"
+
+
+def test_half_files_of_one_name_are_swept_whatever_the_name(tmp_path: Path) -> None:
+    names = [f".{name}.0123456789ab.part" for name in ("a[1].json", "a1.json", "a[1].state")]
+    for name in (*names, "a[1].json"):
+        (tmp_path / name).touch()
+    locks.sweep(tmp_path / "a[1].json")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*names[1:], "a[1].json"])

@@ -202,7 +202,8 @@ def _bar(todo: Sequence[RunConfig], stop_after: int | None, progress: bool) -> B
 def _span(config: RunConfig, stop_after: int | None) -> tuple[int, int]:
     """The epoch at which a run stands, and the one at which it is to stop."""
     done = status(config.name, config, filed(config, until=1)).epochs_done
-    return done, min(stop_after or config.epochs, config.epochs)
+    until = min(stop_after or config.epochs, config.epochs)
+    return min(done, until), until  # it may have been stopped beyond that, without a record
 
 
 def _outcome(future: Future[Outcome], name: str) -> Outcome:

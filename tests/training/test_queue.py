@@ -16,7 +16,15 @@ import pytest
 from helpers import small
 
 from fwrnn_core import locks
-from fwrnn_core.training import DataConfig, ModelConfig, checkpoint, queue, records, train
+from fwrnn_core.training import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    checkpoint,
+    queue,
+    records,
+    train,
+)
 from fwrnn_core.training.progress import Bar, Place, kind, recorded
 
 # Minibatches long enough for a second signal to find one under way, and so many in an epoch that
@@ -124,6 +132,19 @@ def test_the_bar_moves_within_an_epoch():
     assert bar.done == places[-2] < bar.total == 1
 
 
+def test_the_bar_goes_neither_back_nor_beyond_the_end():
+    """A run may stand less far than its checkpoint's header says, or be told of when it is over."""
+    bar = Bar({"a": (4, 10), "b": (0, 10)}, show=False)
+    for place, done in ((3, 0), (6, 2), (5, 2), (12, 6), (7, 6)):
+        bar.move(Place("a", place))
+        assert bar.done == done
+    bar.move(Place("b", 2))
+    bar.end("b")
+    bar.move(Place("b", 1))
+    assert (bar.done, bar.total) == (8, 8)
+    assert bar.left(elapsed=8) == 0
+
+
 def test_the_time_left_weighs_an_epoch_by_what_it_costs():
     """As measured in this call, else as recorded and as much slower as this machine is, else by the
     mean of the others."""
@@ -136,18 +157,38 @@ def test_the_time_left_weighs_an_epoch_by_what_it_costs():
     assert bar.left(elapsed=10) == pytest.approx(10 + 60 + 40)
     bar.move(Place("new", 1, seconds=8.0))
     assert bar.left(elapsed=18) == pytest.approx(10 + 60 + 9 * 8)
+    bar.move(Place("lstm", 1, seconds=3.0))  # as recorded: what is measured counts all the same
+    assert bar.left(elapsed=21) == pytest.approx(10 + 9 * 3 + 9 * 8)
     bar.end("lstm")
-    assert bar.left(elapsed=18) == pytest.approx(10 + 9 * 8)
+    assert bar.left(elapsed=21) == pytest.approx(10 + 9 * 8)
 
 
 def test_seconds_of_an_epoch_come_from_records_of_like_runs():
     long, lstm = small("q/long", epochs=9, seed=3), small("q/lstm", model=ModelConfig("lstm", 8))
-    assert kind(long) != kind(lstm)
+    failed = small("q/failed", optimizer=OptimizerConfig("sgd", 1e30))
+    assert len({kind(c) for c in (long, lstm, failed, long.replace(tbptt=4))}) == 4
     assert recorded([kind(long)]) == {}
-    record = train(small("q/first"), progress=False)
+    record = train(small("q/first"), progress=False, stop_after=2)
+    assert train(failed, progress=False).epochs == 0
     records.path_of("q/damaged").write_text("{}")
-    costs = recorded([kind(long), kind(lstm)])
-    assert costs == {kind(long): pytest.approx(record.seconds / record.epochs)}
+    costs = recorded(map(kind, (long, lstm, failed)))
+    assert costs == {kind(long): pytest.approx(record.seconds / 2)}
+
+
+def test_a_run_is_counted_from_where_its_record_or_its_checkpoint_stands():
+    config, new = small("q/begun", epochs=10), small("q/new", epochs=10, seed=1)
+
+    def left(stop_after: int | None) -> float:
+        return queue._bar([config, new], stop_after, progress=False).total
+
+    train(config, progress=False, stop_after=3)
+    checkpoint.path_of(config.id).unlink()  # as in a clone, where the state beside the record is
+    assert left(None) == 7 + 10
+    assert left(5) == 2 + 5
+    assert left(99) == 7 + 10
+    checkpoint.save(checkpoint.path_of(config.id), config.id, {}, epoch=8)
+    assert left(None) == 2 + 10
+    assert left(5) == 0 + 5, "it was stopped beyond that, without a record"
 
 
 def children(pid: int) -> list[int]:
