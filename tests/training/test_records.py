@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -98,6 +99,21 @@ def test_a_record_counts_under_its_own_name_alone(stored, tmp_path, monkeypatch)
     assert trouble.startswith(wrong)
 
 
+def test_a_name_that_only_ends_alike_is_another(stored, tmp_path):
+    near = tmp_path / "latest/run.json"
+    near.parent.mkdir()
+    near.write_bytes(stored.read_bytes())
+    with pytest.raises(RecordError, match=f"{near}: holds the record of test/run"):
+        records.filed("latest/run", tmp_path)
+
+
+def test_the_best_epoch_and_the_one_that_validation_chooses(record):
+    curves = {"test_accuracy": [0.1, 0.9, 0.5, None], "validation_loss": [3.0, 2.0, 1.0, None]}
+    body = {**record.body, "curves": curves, "seconds": [1.0, 3.0, 5.0, 9.0]}
+    found = records.Record(body)
+    assert (found.best(), found.at_best_validation(), found.seconds) == (0.9, 0.5, 9.0)
+
+
 def test_curves_are_arrays_and_unknown_ones_are_refused(record):
     assert record.curve("train_loss").shape == (2,)
     assert np.isnan(record.curve("test_accuracy")).all()  # regression has none
@@ -128,6 +144,13 @@ def test_a_record_is_read_once_until_it_changes(record, stored, monkeypatch):
     again = records.read(stored)
     assert again.body["commit"] == "another"
     assert first.body["commit"] != "another"
+    like = {**changed, "commit": "another"[::-1]}  # as many bytes, and put there at the same time
+    locks.write_atomic(
+        copy := stored.with_suffix(".new"), records.dumps(records.seal(like)).encode()
+    )
+    os.utime(copy, ns=(0, stored.stat().st_mtime_ns))
+    copy.replace(stored)
+    assert records.read(stored).body["commit"] == "rehtona"
     stored.unlink()
     with pytest.raises(RecordError, match="no such record. `fwrnn records` lists"):
         records.read(stored)
