@@ -204,7 +204,7 @@ def test_weights_that_move_to_other_memory_are_followed() -> None:
 @needs_c
 @pytest.mark.parametrize(
     "change",
-    [{"norm": float("inf")}, {"norm": 1}, {"gradient_momentum": 0.9}],
+    [{"norm": float("inf")}, {"norm": 1}, {"gradient_momentum": 0.9}, {"inner_steps": 3}],
     ids=str,
 )
 @pytest.mark.parametrize("before", [1, 2])

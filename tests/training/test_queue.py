@@ -191,6 +191,36 @@ def test_a_run_is_counted_from_where_its_record_or_its_checkpoint_stands():
     assert left(5) == 0 + 5, "it was stopped beyond that, without a record"
 
 
+class Told(list):
+    """Stands for the queue on which a worker tells how far its run is."""
+
+    put = list.append
+
+
+def test_a_worker_tells_how_far_it_is_and_stops_where_it_is_to(monkeypatch):
+    config = small("q/worker")
+    monkeypatch.setattr(queue, "_places", told := Told())
+    monkeypatch.setattr(queue, "_TOLD_EVERY", 0)
+    assert queue._one(config.to_dict(), "cpu", 1, 3) == queue.Outcome("q/worker", "partial")
+    seconds = records.read(records.path_of("q/worker")).body["seconds"]
+    each = [0, seconds[0], seconds[1] / 2]  # an epoch, by those that are behind it
+    assert [p.epochs for p in told] == pytest.approx([batch / 5 for batch in range(1, 16)])
+    assert [p.seconds for p in told] == [each[batch // 5] for batch in range(15)]
+    assert queue.missing([config], stop_after=3) == []
+    assert queue.missing([config]) == queue.missing([config], stop_after=4) == [config]
+
+
+def test_a_worker_begins_no_run_once_all_are_to_stop(monkeypatch):
+    config, stop = small("q/late"), threading.Event()
+    monkeypatch.setattr(queue, "_stopping", stop)
+    stop.set()
+    assert queue._one(config.to_dict(), "cpu", 1, None).status == "interrupted"
+    assert not checkpoint.path_of(config.id).exists()
+    stop.clear()
+    queue._called.set()  # meant for the run before
+    assert queue._one(config.to_dict(), "cpu", 1, None).status == "complete"
+
+
 def children(pid: int) -> list[int]:
     """The workers of a process (multiprocessing's resource tracker is not one)."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

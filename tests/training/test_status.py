@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from helpers import small
@@ -77,3 +78,15 @@ def test_a_run_that_waits_for_its_settings_is_listed_once():
         ("a/filed", "complete"),
         ("a/waits", "missing"),
     ]
+
+
+def test_a_checkpoint_may_go_while_it_is_looked_for(monkeypatch):
+    """Its run has just been completed."""
+    saved(1, 5.0)
+    files = Path.glob
+
+    def gone(folder: Path, pattern: str) -> list[Path]:
+        return [*files(folder, pattern), folder / "gone.ckpt"]
+
+    monkeypatch.setattr(Path, "glob", gone)
+    assert [header["epoch"] for header in checkpoint.headers()] == [1]
