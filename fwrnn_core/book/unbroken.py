@@ -1,4 +1,4 @@
-"""What a line must not break: "1.2 ± 0.3", "K = 5", "Fig. 4" and "HAR-2"."""
+"""What a line must not break: "1.2 ± 0.3", "58 %", "K = 5", "Fig. 4" and "HAR-2"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _NUMBER = r"\d+(?:[.,]\d+)*"
 _WHOLE = re.compile(
-    rf"([+−]?{_NUMBER} ± {_NUMBER}|\b[Kp] = (?:{_NUMBER}|∞)"
+    rf"([+−]?{_NUMBER} ± {_NUMBER}|{_NUMBER} %|\b[Kp] = (?:{_NUMBER}|∞)"
     rf"|\b(?:Fig\.|Eq\.|Table) (?:\d+|[IVX]+)\b|\bHAR-2\b)"
 )
 
@@ -18,8 +18,8 @@ _WHOLE = re.compile(
 def pieces(text: str) -> list[str]:
     """The text in pieces, of which every second one must stay on a line.
 
-    >>> pieces("On HAR-2 (Fig. 6) with K = 5: +1.2 ± 0.3.")
-    ['On ', 'HAR-2', ' (', 'Fig. 6', ') with ', 'K = 5', ': ', '+1.2 ± 0.3', '.']
+    >>> pieces("On HAR-2 (Fig. 6) with K = 5: +1.2 ± 0.3, in 95 % of")
+    ['On ', 'HAR-2', ' (', 'Fig. 6', ') with ', 'K = 5', ': ', '+1.2 ± 0.3', ', in ', '95 %', ' of']
     """
     return _WHOLE.split(text.replace("\n", " "))
 
