@@ -22,6 +22,7 @@ from fwrnn_core.training import Record
 from .sandbox import write_notebook, write_tree
 
 ROOT = Path(__file__).parents[1]
+CODE = Path(extension.__file__).parent
 
 
 def cell(source: str, *tags: str) -> dict[str, Any]:
@@ -210,15 +211,26 @@ def test_a_new_record_makes_its_table_stale(project: Path) -> None:
 
 
 def test_a_style_that_changed_makes_the_pages_stale(project: Path) -> None:
-    def content(**styles: str) -> str:
+    def static(**styles: str) -> str:
         write_tree(project, {f"static/{name}.css": text for name, text in styles.items()})
         config = SimpleNamespace(html_static_path=["static"])
-        extension.watch_static(SimpleNamespace(confdir=project), config)  # type: ignore[arg-type]
+        extension.watch_sources(SimpleNamespace(confdir=project), config)  # type: ignore[arg-type]
+        assert config.fwrnn_book == extension.content(CODE, suffixes=(".py", ".html"))
         return config.fwrnn_static
 
-    before = content(one="a {}")
-    assert content(one="a {}") == before
-    assert content(one="b {}") != before
+    before = static(one="a {}")
+    assert static(one="a {}") == before
+    assert static(one="b {}") != before
+
+
+def test_code_that_makes_the_pages_is_known_by_its_content(project: Path) -> None:
+    write_tree(project, {"code/a.py": "1", "code/a.html": "2", "code/__pycache__/a.pyc": "3"})
+    sources = partial(extension.content, project / "code", suffixes=(".py", ".html"))
+    before = sources()
+    write_tree(project, {"code/__pycache__/a.pyc": "another Python's"})
+    assert sources() == before
+    write_tree(project, {"code/a.html": "3"})
+    assert sources() != before
 
 
 def test_docstrings_of_either_form_are_read_as_google_s() -> None:

@@ -160,16 +160,25 @@ def forge_url(remote: str) -> str | None:
     return f"https://{found[1]}/{found[2]}" if found else None
 
 
-def watch_static(app: Sphinx, config: Config) -> None:
-    """``config-inited``: a style or script that changed makes all pages stale.
+def watch_sources(app: Sphinx, config: Config) -> None:
+    """``config-inited``: a style, a script or a module of this package that changed makes all pages
+    stale.
 
-    Sphinx copies static files only while it writes a page, and a page names each by its content.
+    Sphinx copies static files only while it writes a page, and a page names each by its content; of
+    an extension's code it knows no more than a version.
     """
-    content = hashlib.sha256()
-    for folder in config.html_static_path:
-        for path in sorted(p for p in (Path(app.confdir) / folder).rglob("*") if p.is_file()):
-            content.update(path.name.encode() + path.read_bytes())
-    config.fwrnn_static = content.hexdigest()
+    config.fwrnn_static = content(*(Path(app.confdir) / f for f in config.html_static_path))
+    config.fwrnn_book = content(Path(__file__).parent, suffixes=(".py", ".html"))
+
+
+def content(*folders: Path, suffixes: tuple[str, ...] = ()) -> str:
+    """SHA-256 of the names and bytes of all files, or those with these suffixes, in folders."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            if not suffixes or path.suffix in suffixes:
+                digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def write_doors(app: Sphinx, error: Exception | None) -> None:
@@ -200,9 +209,10 @@ def _fill(template: str, target: Path, values: dict[str, str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Sphinx calls this once."""
-    app.add_config_value("fwrnn_static", "", "html")
+    app.add_config_value("fwrnn_static", "", "html")  # pages are written anew
+    app.add_config_value("fwrnn_book", "", "env")  # and read anew
     app.connect("config-inited", find_repository)
-    app.connect("config-inited", watch_static)
+    app.connect("config-inited", watch_sources)
     app.connect("source-read", show_executed)
     app.connect("doctree-read", follow_glue)
     app.connect("doctree-resolved", add_keys)
