@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from helpers import small
 
 import fwrnn_core
-from fwrnn_core.training import environment
+from fwrnn_core.training import Run, environment, train
 
 
 @pytest.fixture
@@ -62,3 +63,32 @@ def test_a_package_that_lies_in_somebody_else_s_checkout_has_no_commit(package: 
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "theirs"]):
         subprocess.run([*git, *command], check=True)
     assert environment._commit.__wrapped__() is None
+
+
+@pytest.fixture
+def forgotten(monkeypatch, tmp_path):
+    """A package folder of its own, not yet looked at in this process."""
+    package = tmp_path / "fwrnn_core"
+    (package / "models").mkdir(parents=True)
+    source = package / "models" / "recurrent.py"
+    source.write_text("h = tanh(x + h)\n")
+    monkeypatch.setattr("fwrnn_core.__file__", str(package / "__init__.py"))
+    kept = environment.code_digest, environment._commit
+    for function in kept:
+        function.cache_clear()
+    yield source
+    for function in kept:
+        function.cache_clear()
+
+
+def test_a_record_names_the_sources_that_the_run_began_with(forgotten):
+    def edit(run: Run) -> None:
+        forgotten.write_text("h = relu(x + h)\n")
+
+    record = train(small(), store=False, progress=False, on_epoch=edit)
+    loaded = record.body["environment"]["code"]
+    environment.code_digest.cache_clear()
+    assert environment.code_digest() != loaded
+    forgotten.write_text("h = tanh(x + h)\n")
+    environment.code_digest.cache_clear()
+    assert environment.code_digest() == loaded

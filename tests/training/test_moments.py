@@ -1,7 +1,7 @@
 """A stored run at each moment at which it may end: what it has made is kept, and told of in order.
 
-`test_session` kills processes at random moments; here the moment is each write and each removal of
-a file, each signal, and the time spent waiting for another process.
+`test_interrupts` kills processes at random moments; here the moment is each write and each removal
+of a file, each signal, and the time spent waiting for another process.
 """
 
 from __future__ import annotations

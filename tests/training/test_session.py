@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,9 +17,7 @@ from fwrnn_core.training import (
     ModelConfig,
     OptimizerConfig,
     Run,
-    RunConfig,
     checkpoint,
-    environment,
     records,
     train,
 )
@@ -264,158 +255,6 @@ def test_an_absent_device_is_refused():
         train(small(), store=False, progress=False, device="cudda")
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda raw: raw[:-7], "truncated or edited"),
-        (lambda raw: raw[:10], "not a checkpoint"),
-        (lambda raw: raw.replace(b'"schema": 1', b'"schema": 9'), "schema 9"),
-        (lambda raw: b"", "not a checkpoint"),
-    ],
-)
-def test_a_damaged_checkpoint_is_refused_by_name_and_kept(damage, words):
-    config = small()
-    run = Run(config, "cpu")
-    run.step()
-    path = checkpoint.path_of(config.id)
-    checkpoint.save(path, config.id, run.state_dict())
-    path.write_bytes(damaged := damage(path.read_bytes()))
-    with pytest.raises(RecordError, match=words) as error:
-        train(config, progress=False)
-    assert str(path) in str(error.value)
-    assert path.read_bytes() == damaged
-
-
-@pytest.mark.parametrize("damage", ["torn", "foreign"])
-@pytest.mark.parametrize("place", ["state", "checkpoint"])
-def test_a_damaged_state_does_not_block_the_run_while_another_is_intact(place, damage, capsys):
-    whole = train(small(), store=False, progress=False)
-    train(small(), progress=False, stop_after=2)
-    state, kept = records.state_path_of("test/run"), checkpoint.path_of(small().id)
-    damaged = state if place == "state" else kept
-    if damage == "torn":
-        damaged.write_bytes(damaged.read_bytes()[:-7])
-    else:  # sealed, and of a version with other parts
-        checkpoint.save(damaged, small().id, {"counters": [3, 0, 0, 0]})
-    epochs: list[int] = []
-    complete = train(small(), progress=False, on_epoch=lambda run: epochs.append(run.epoch))
-    said = capsys.readouterr().err
-    assert f"goes on from {kept if place == 'state' else state}, since {damaged}: " in said
-    assert epochs[0] == 3
-    assert complete.essence() == whole.essence()
-
-
-def test_where_no_state_is_intact_each_is_named_with_a_way_out():
-    train(small(), progress=False, stop_after=2)
-    state, kept = records.state_path_of("test/run"), checkpoint.path_of(small().id)
-    for path in (state, kept):
-        path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(RecordError) as error:
-        train(small(), progress=False)
-    said = str(error.value)
-    assert f"{state}: truncated or edited" in said
-    assert f"{kept}: truncated or edited" in said
-    assert "Restore it from git, or delete it: the run then goes on from its other" in said
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [
-        (b'{"schema": 1, "id": "x"}\nrest', {"schema": 1, "id": "x"}),
-        (b'{"schema": 9, "id": "x"}\nrest', None),
-        (b"[1]\nrest", None),
-        (b"\x80\n", None),
-    ],
-)
-def test_only_a_header_of_this_version_is_told(tmp_path, line, told):
-    assert checkpoint.header(tmp_path / "none.ckpt") is None
-    (tmp_path / "x.ckpt").write_bytes(line)
-    assert checkpoint.header(tmp_path / "x.ckpt") == told
-
-
-def test_a_checkpoint_of_another_run_is_refused():
-    config, other = small(), small(seed=9)
-    checkpoint.save(checkpoint.path_of(config.id), other.id, Run(other, "cpu").state_dict())
-    with pytest.raises(RecordError, match=f"run {other.id}, not {config.id}"):
-        train(config, progress=False)
-
-
-SCRIPT = """
-import json, sys
-from fwrnn_core.training import RunConfig, train
-config = RunConfig.from_dict(json.loads(sys.argv[1]))
-print("ready", flush=True)
-train(config, progress=False)
-"""
-
-
-def _start(config: RunConfig) -> subprocess.Popen[str]:
-    import json
-
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT), json.dumps(config.to_dict())],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.01)
-
-
-def test_kill_minus_nine_at_ten_random_moments_changes_nothing():
-    config = small(epochs=150)
-    started = time.perf_counter()
-    whole = train(config, store=False, progress=False)
-    duration = time.perf_counter() - started
-    moments = random.Random(0)
-    killed = 0
-    for _ in range(10):
-        process = _start(config)
-        time.sleep(moments.uniform(0, duration / 10))
-        process.kill()
-        killed += process.wait() == -signal.SIGKILL
-    resumed = train(config, progress=False)
-    assert killed == 10
-    assert not list(paths.checkpoints().glob(".*")), "half a file of one that was killed"
-    assert resumed.essence() == whole.essence()
-
-
-def test_half_files_of_killed_runs_go_when_the_run_goes_on():
-    """And those of no other run, whose process may be writing them."""
-    config = small()
-    places = [checkpoint.path_of(config.id), records.path_of(config.name)]
-    places += [records.state_path_of(config.name), checkpoint.path_of("another")]
-    halves = [place.with_name(f".{place.name}.0123456789ab.part") for place in places]
-    for half in halves:
-        half.parent.mkdir(parents=True, exist_ok=True)
-        half.write_bytes(b"half")
-    train(config, progress=False)
-    assert [half.exists() for half in halves] == [False, False, False, True]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_writes_a_checkpoint_in_mid_epoch(number):
-    config = small(epochs=100_000)
-    process = _start(config)
-    _wait_for(checkpoint.path_of(config.id))
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "run again to go on" in err
-    state = checkpoint.load(checkpoint.path_of(config.id), config.id)
-    assert state["counters"][3] > 0
-    assert not records.path_of(config.name).exists()
-
-
 def test_weights_that_the_last_update_ruins_are_divergence(monkeypatch):
     original = Run._optimizer_step
 
@@ -446,57 +285,3 @@ def test_the_clock_of_a_resumed_run_goes_on():
     resumed.load_state_dict({**first.state_dict(), "clock": 1000.0})
     resumed.advance(2, progress=False)
     assert resumed.seconds[1] > 1000
-
-
-def test_ctrl_c_is_the_caller_s_again_when_a_run_is_over():
-    numbers = signal.SIGINT, signal.SIGTERM
-    before = [signal.getsignal(number) for number in numbers]
-    train(small(epochs=1), progress=False)
-    assert [signal.getsignal(number) for number in numbers] == before
-
-
-class Program:
-    """What unpickling would run."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
-
-
-def test_a_checkpoint_cannot_run_code(tmp_path):
-    path, trace = tmp_path / "x.ckpt", tmp_path / "trace"
-    checkpoint.save(path, "x", {"counters": Program(trace)})
-    with pytest.raises(RecordError, match="more than tensors"):
-        checkpoint.load(path, "x")
-    assert not trace.exists()
-
-
-@pytest.fixture
-def forgotten(monkeypatch, tmp_path):
-    """A package folder of its own, not yet looked at in this process."""
-    package = tmp_path / "fwrnn_core"
-    (package / "models").mkdir(parents=True)
-    source = package / "models" / "recurrent.py"
-    source.write_text("h = tanh(x + h)\n")
-    monkeypatch.setattr("fwrnn_core.__file__", str(package / "__init__.py"))
-    kept = environment.code_digest, environment._commit
-    for function in kept:
-        function.cache_clear()
-    yield source
-    for function in kept:
-        function.cache_clear()
-
-
-def test_a_record_names_the_sources_that_the_run_began_with(forgotten):
-    def edit(run: Run) -> None:
-        forgotten.write_text("h = relu(x + h)\n")
-
-    record = train(small(), store=False, progress=False, on_epoch=edit)
-    loaded = record.body["environment"]["code"]
-    environment.code_digest.cache_clear()
-    assert environment.code_digest() != loaded
-    forgotten.write_text("h = tanh(x + h)\n")
-    environment.code_digest.cache_clear()
-    assert environment.code_digest() == loaded
