@@ -31,6 +31,7 @@ BASE = {
     "norm": "2-tensor",
     "trajectory": "paper",
     "outer": "adam",
+    "options": "default",
 }
 RULE = (
     "Differences are taken seed by seed, since runs of one seed share initial weights, data order "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fwrnn_core.training import DataConfig, OptimizerConfig, RunConfig
@@ -21,6 +21,18 @@ INNER_STEPS = (1, 2, 5, 10, 30)
 RADII = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 NORMS: tuple[Any, ...] = (1.0, 1.5, 2.0, 3.0, math.inf, "spectral")
 SCOPES = ("tensor", "global")
+# What else a user can set, one at a time. A mean over the loop's gradients that forgets more slowly
+# than this would hardly turn away from the first of five.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "step-size": {"step_size": "2/(k+1)"},
+    "gradient-momentum": {"options": {"gradient_momentum": 0.5}},
+    "projected-gradient": {"options": {"solver": "projected-gradient"}},
+    "adaptive": {"options": {"adaptive": "agreement"}},
+    "newton-schulz": {"norm": "newton-schulz"},
+    "nuclear": {"norm": "nuclear"},
+    "nesterov": {"outer": "nesterov", "momentum": 0.9},
+}
 
 
 def runs() -> Iterator[RunConfig]:
@@ -39,6 +51,8 @@ def runs() -> Iterator[RunConfig]:
         yield from _vary(f"trajectory/{trajectory}", trajectory=trajectory)
     for outer, lr in (("none", 1e-3), ("sgd", 1e-3), ("adam", 1e-3)):
         yield from _vary(f"outer/{outer}", outer=outer, lr=lr)
+    for option, changes in OPTIONS.items():
+        yield from _vary(f"options/{option}", **changes)
 
 
 def _vary(label: str, **changes: Any) -> Iterator[RunConfig]:
