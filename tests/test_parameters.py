@@ -15,12 +15,14 @@ from fwrnn_core.batch import parameters, report, values
 from fwrnn_core.batch.stamp import read
 from fwrnn_core.cli import main
 from fwrnn_core.errors import ConfigError
-from fwrnn_core.experiments import fair, select
+from fwrnn_core.experiments import ablations, fair, select
 from fwrnn_core.optim import balls
 from fwrnn_core.reports import X_AXES
 from fwrnn_core.training import OptimizerConfig
 
 from .sandbox import write_notebook
+
+ABLATIONS = ("inner_steps", "radius", "norm_and_scope", "trajectory", "outer", "options")
 
 
 def test_every_default_is_within_its_range() -> None:
@@ -75,9 +77,10 @@ def test_every_ball_may_be_given_as_a_norm() -> None:
         ("ablations/radius", "values", [-1, 0.1], "each a finite number above 0"),
         ("ablations/norm_and_scope", "values", [0.5], "each a number from 1 to inf"),
         ("ablations/outer", "values", ["adamm"], "'nesterov' or 'adam'"),
+        ("ablations/options", "values", ["momentum"], "'nuclear' or 'nesterov'"),
         *(
             (f"ablations/{page}", name, value, says)
-            for page in ("inner_steps", "radius", "norm_and_scope", "trajectory", "outer")
+            for page in ABLATIONS
             for name, value, says in (
                 ("seeds", [1, 1], "none twice"),
                 ("source", "npm", "unknown source 'npm'. Valid: auto, hapt, uci"),
@@ -135,6 +138,7 @@ PAPER = LIVE | OURS | {"precision"}  # an experiment of the paper
         ("ablations/norm_and_scope", LIVE | (OURS - {"norm"}) | {"values", "source", "loops"}),
         ("ablations/trajectory", LIVE | OURS | {"values", "source"}),
         ("ablations/outer", LIVE | OURS | {"values", "source"}),
+        ("ablations/options", LIVE | OURS | {"values", "source"}),
         *(
             (f"theory/{page}", {"profile", "seed", "device"})
             for page in ("a5_angles", "assumptions", "convergence", "curvature", "lmo")
@@ -202,6 +206,7 @@ def test_the_words_of_the_ablations_are_those_of_the_configs() -> None:
             parameters.check(f"notebooks/ablations/{page}.ipynb", {"values": ["no"]}, "quick")
         valid = str(raised.value).partition("Valid: ")[2].split(", ")
         assert all(repr(word) in str(ours.value) for word in valid)
+    assert tuple(ablations.OPTIONS) == values.OPTIONS
 
 
 def test_a_copy_with_parameters_of_its_own_says_so(

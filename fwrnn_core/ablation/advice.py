@@ -146,8 +146,8 @@ class Decision:
 def decisions(evidence: Evidence | None = None) -> list[Decision]:
     """All decisions that the ablations bear on, in the order in which a user meets them.
 
-    >>> [d.argument for d in decisions()]
-    ['inner_steps', 'radius', 'norm', 'scope', 'trajectory', 'outer']
+    >>> [d.argument for d in decisions()][-4:]
+    ['step_size', 'gradient_momentum', 'solver', 'adaptive']
     """
     known = evidence or Evidence()
     inner_steps = {k: k for k in ("1", "2", "5", "10", "30")}
@@ -155,14 +155,24 @@ def decisions(evidence: Evidence | None = None) -> list[Decision]:
     radii = {r: r for r in ("1e-05", "0.0001", "0.001", "0.01", "0.1")} | {"0.001": "None"}
     norms = {f"{p}-tensor": p for p in ("1", "1.5", "2", "3")}
     norms |= {"inf-tensor": "math.inf", "spectral-tensor": '"spectral"'}
+    # Of a series of their own, with runs of the default beside them.
+    matrices = {"default": "2", "newton-schulz": '"newton-schulz"', "nuclear": '"nuclear"'}
+    options = {
+        "step_size": {"default": '"1/k"', "step-size": '"2/(k+1)"'},
+        "gradient_momentum": {"default": "0.0", "gradient-momentum": "0.5"},
+        "solver": {"default": '"frank-wolfe"', "projected-gradient": '"projected-gradient"'},
+        "adaptive": {"default": "None", "adaptive": '"agreement"'},
+    }
     outer = {"none": "None", "sgd": "torch.optim.SGD", "adam": "torch.optim.Adam"}
     plan: list[tuple[str, str, str, dict[str, str]]] = [
         ("inner_steps", "inner-steps", "inner_steps", inner_steps),
         ("radius", "radius", "radius", radii),
         ("norm", "norm", "norm_and_scope", norms),
+        ("norm", "options", "options", matrices),
         ("scope", "norm", "norm_and_scope", {f"2-{s}": f'"{s}"' for s in ("tensor", "global")}),
         ("trajectory", "trajectory", "trajectory", {s: f'"{s}"' for s in ("paper", "released")}),
         ("outer", "outer", "outer", outer),
+        *((argument, "options", "options", values) for argument, values in options.items()),
     ]
     return [
         Decision(argument, Series(name, argument, evidence=known), f"ablations/{page}", values)

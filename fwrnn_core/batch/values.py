@@ -168,6 +168,11 @@ RULES = {
     "digit": whole(0, 59_999),
     "methods": several(Rule("the name of a method", _method), distinct=True),
 }
+OPTIONS = (
+    *("default", "step-size", "gradient-momentum", "projected-gradient", "adaptive"),
+    *("newton-schulz", "nuclear", "nesterov"),
+)
+
 # Where a name means something else on one page: `values` are the settings that an ablation
 # compares, and the explorer's ball lies in the plane, where there are no matrices.
 OWN = {
@@ -176,6 +181,7 @@ OWN = {
     ("norm_and_scope", "values"): several(NORM, distinct=True),
     ("outer", "values"): several(word("none", "sgd", "nesterov", "adam"), distinct=True),
     ("trajectory", "values"): several(word("paper", "released"), distinct=True),
+    ("options", "values"): several(word(*OPTIONS), distinct=True),
     # The search has so many draws.
     ("tuning", "trials"): whole(1, 12),
     ("explorer", "surface"): Rule("the name of a surface", _surface),
