@@ -32,6 +32,7 @@ BASE = {
     "trajectory": "paper",
     "outer": "adam",
     "options": "default",
+    "spectral": "default",
 }
 RULE = (
     "Differences are taken seed by seed, since runs of one seed share initial weights, data order "
