@@ -15,6 +15,7 @@ from fwrnn_core import FrankWolfe, ablation, paths
 from fwrnn_core.errors import ConfigError
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import ablations, catalogue
+from fwrnn_core.fairness import paired
 from fwrnn_core.figures import panel
 
 from .shelf import MACHINE, put
@@ -33,7 +34,8 @@ def finish(setting: str, accuracies: list[float], **options: object) -> None:
 
 
 def test_the_base_setting_is_the_same_in_every_series():
-    configs = [RUNS[f"ablations/{s}/{b}/seed-0"] for s, b in ablation.BASE.items()]
+    places = tuple(f"ablations/{series}/{base}/" for series, base in ablation.BASE.items())
+    configs = [config for name, config in RUNS.items() if name.startswith(places)]
     assert {s.split("/")[1] for s in RUNS if s.startswith("ablations/")} == set(ablation.BASE)
     for config in configs:
         # A radius of its own size and the learning rate as the radius are one and the same ball.
@@ -203,6 +205,22 @@ def test_pairs_are_listed_with_their_gaps():
     assert [t.get_text() for t in fig.legends[0].get_texts()] == ["per tensor", "around all"]
 
 
+def test_pairs_are_compared_by_accuracy_and_by_loss():
+    pair = {"one ball": ("2-global", "2-tensor")}
+    assert ablation.Series("norm", "ball").compared(pair) == ""
+    chosen("norm/2-tensor", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("norm/2-global", [0.17, 0.19, 0.18], [85.0, 86.0, 87.1])
+    chosen("norm/1-tensor", [0.20, 0.25, 0.22], [80.0, 81.0, 82.0])
+    series = ablation.Series("norm", "ball")
+    alone = paired(series.losses("2-global"), series.losses("2-tensor"))
+    assert series.compared(pair).splitlines()[2:] == [
+        f"| one ball | 3 | +5.0 ± 0.1 | −0.030 ± 0.025 | {alone.p:.3f} |"
+    ]
+    both = series.compared({**pair, "p = 1": ("1-tensor", "2-tensor")}).splitlines()[2:]
+    assert both[0].endswith(f"| {2 * alone.p:.3f} |"), "adjusted for two"
+    assert both[1].startswith("| p = 1 | 3 | +0.0 ± 0.0 | +0.013 ± ")
+
+
 def test_records_of_other_settings_are_left_out():
     config = RUNS["ablations/radius/0.01/seed-0"]
     put(config.replace(batch_size=64), {"test_accuracy": [0.9]})
@@ -286,6 +304,16 @@ def test_what_replaces_a_default_is_adjusted_for_the_number_of_alternatives():
     assert made.row()[2].startswith("`0.01`\N{NO-BREAK SPACE}−"), (
         "the table does not call it better"
     )
+
+
+def test_the_rows_of_one_argument_are_counted_together():
+    chosen("norm/2-tensor", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("norm/1.5-tensor", [0.17, 0.19, 0.18], [80.0, 81.0, 82.0])
+    alone = decision("norm").adjusted("1.5-tensor")
+    chosen("options/default", [0.20, 0.21, 0.22], [80.0, 81.0, 82.0])
+    chosen("options/nuclear", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])
+    chosen("options/adaptive", [0.20, 0.22, 0.21], [80.0, 81.0, 82.0])  # another argument
+    assert decision("norm").adjusted("1.5-tensor") == pytest.approx(2 * alone)
 
 
 def test_what_to_avoid_is_adjusted_too():

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fwrnn_core.ablation.series import Series
 from fwrnn_core.ablation.words import predicate
 from fwrnn_core.evidence import Evidence
-from fwrnn_core.fairness import Paired, adjusted_p, estimate, paired, signed
+from fwrnn_core.fairness import Paired, estimate, paired, pooled_p, signed
 from fwrnn_core.reports import listed, markdown_table, same_machine, seconds_per_epoch
 
 ADVICE_RULE = (
@@ -23,7 +23,8 @@ ADVICE_RULE = (
     "test set decides nothing; the accuracy shown is that of the setting taken, at the epoch of "
     "its lowest validation loss.\n"
     "- The setting with the lowest loss replaces the default only if the paired t-test of their "
-    "difference, adjusted for the number of alternatives to the default (Holm), has p ≤ 0.05.\n"
+    "difference, adjusted for the number of alternatives to the default (Holm), has p ≤ 0.05. "
+    "Those of an argument with two rows are counted together.\n"
     "- Where the 95 % interval of that difference excludes zero, but only before the adjustment, "
     "the setting is *worth trying*, and is listed among the undecided ones.\n"
     "- The others are *worse* where the interval of their difference from the setting taken lies "
@@ -43,12 +44,14 @@ class Decision:
     series : the recorded runs; their base setting is the optimizer's default
     page : the ablation's page, as a target of the ``doc`` role in ``notebooks/``
     values : what is typed for a setting, by the setting's name in the series; the order is kept
+    rivals : the argument's other rows, whose alternatives count where p is adjusted
     """
 
     argument: str
     series: Series
     page: str
     values: Mapping[str, str]
+    rivals: tuple[Decision, ...] = ()
 
     def losses(self) -> dict[str, dict[int, float]]:
         """Lowest validation loss by setting and seed, as :meth:`Series.losses` has it."""
@@ -68,8 +71,12 @@ class Decision:
 
     def adjusted(self, setting: str) -> float:
         """p of a setting against the default in validation loss, adjusted for the number of
-        alternatives (Holm)."""
-        return adjusted_p({s: t for s, (_, t) in self.against(self.series.base).items()})[setting]
+        alternatives that the argument has (Holm)."""
+        rows = {
+            str(row): {s: test for s, (_, test) in made.against(made.series.base).items()}
+            for row, made in enumerate((self, *self.rivals))
+        }
+        return pooled_p(rows)["0", setting]
 
     @property
     def lowest(self) -> str | None:
@@ -174,9 +181,13 @@ def decisions(evidence: Evidence | None = None) -> list[Decision]:
         ("outer", "outer", "outer", outer),
         *((argument, "options", "options", values) for argument, values in options.items()),
     ]
-    return [
+    made = [
         Decision(argument, Series(name, argument, evidence=known), f"ablations/{page}", values)
         for argument, name, page, values in plan
+    ]
+    return [
+        replace(one, rivals=tuple(d for d in made if d is not one and d.argument == one.argument))
+        for one in made
     ]
 
 

@@ -17,7 +17,16 @@ import numpy as np
 from fwrnn_core import figures
 from fwrnn_core.ablation.words import by_accuracy, by_loss
 from fwrnn_core.evidence import Coverage, Evidence
-from fwrnn_core.fairness import Paired, differences, empty, estimate, on_side, paired
+from fwrnn_core.fairness import (
+    Paired,
+    adjusted_p,
+    differences,
+    empty,
+    estimate,
+    on_side,
+    p_value,
+    paired,
+)
 from fwrnn_core.reports import draw_groups, markdown_table, note, seeds_done
 from fwrnn_core.training import Record
 
@@ -335,3 +344,26 @@ class Series:
                 verdict = {1: "better", -1: "worse", 0: "undecided"}[difference.side]
                 lines.append(f"- {name}: {difference} points, {verdict}.")
         return "\n".join(lines)
+
+    def compared(self, pairs: Mapping[str, tuple[str, str]]) -> str:
+        """First less second setting of each pair as a table: test accuracy, and validation loss
+        with its p, adjusted for the number of pairs; empty before a pair shares two seeds."""
+        losses = {
+            name: paired(self.losses(one), self.losses(other))
+            for name, (one, other) in pairs.items()
+        }
+        if all(test.n < 2 for test in losses.values()):
+            return ""
+        adjusted = adjusted_p(losses)
+        rows = [
+            [
+                name,
+                str(losses[name].n),
+                self.compare(one, other).rounded(1),
+                losses[name].rounded(3),
+                p_value(adjusted[name]),
+            ]
+            for name, (one, other) in pairs.items()
+        ]
+        header = ["", "seeds", "test accuracy (points)", "validation loss", "p of the loss (Holm)"]
+        return markdown_table(header, rows)

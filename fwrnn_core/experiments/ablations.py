@@ -33,8 +33,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "nuclear": {"norm": "nuclear"},
     "nesterov": {"outer": "nesterov", "momentum": 0.9},
 }
-# Planned after the runs above had the spectral ball ahead: once more, with seeds that had no part in
-# that, and with K = 1, which tells what the inner loop adds.
+# Planned after the runs above had the spectral ball ahead: once more, with seeds that had no part
+# in that, and with K = 1, which tells what the inner loop adds.
 FRESH_SEEDS = range(3, 9)
 SPECTRAL: Mapping[str, Mapping[str, Any]] = {
     "default": {},

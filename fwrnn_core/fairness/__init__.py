@@ -24,6 +24,7 @@ from fwrnn_core.fairness.final import (
     final_table,
     finals,
     missing_note,
+    p_value,
 )
 from fwrnn_core.fairness.live import live_search
 from fwrnn_core.fairness.networks import (
@@ -69,6 +70,7 @@ from fwrnn_core.fairness.statistics import (
     holm,
     on_side,
     paired,
+    pooled_p,
     signed,
 )
 from fwrnn_core.fairness.words import (
