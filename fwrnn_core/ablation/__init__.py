@@ -11,6 +11,7 @@ from fwrnn_core.ablation.advice import (
     Decision,
     advice,
     decisions,
+    fresh_seeds,
     gain_and_cost,
     once,
     verdict,

@@ -234,6 +234,24 @@ def verdict(made: Sequence[Decision]) -> str:
     return " ".join(parts)
 
 
+def fresh_seeds(evidence: Evidence | None = None) -> str:
+    """What the runs with seeds of their own say of the spectral ball and of K = 1 in it, in two
+    sentences; empty where fewer than two seeds have both runs."""
+    series, said = Series("spectral", "ball", evidence=evidence or Evidence()), []
+    ball = "newton-schulz"
+    for other, name in (("default", "the default ball"), (f"{ball}-k1", "`inner_steps=1` in it")):
+        test = paired(series.losses(ball), series.losses(other))
+        if test.n < 2:
+            return ""
+        found = {-1: "is better than", 1: "is worse than", 0: "cannot be told from"}[test.side]
+        said.append(
+            f"{found} {name} (validation loss {test.rounded(3)}, test accuracy "
+            f"{series.compare(ball, other).rounded(1)} points)"
+        )
+    start = f'With {test.n} seeds that had no part in choosing it, `norm="{ball}"` {said[0]}.'
+    return f"{start} With five inner steps the spectral ball {said[1]}."
+
+
 def gain_and_cost(made: Decision, setting: str, name: str) -> str:
     """Training loss, test accuracy and seconds of a setting beside the others of its series, in
     three sentences; empty where it or the base setting has fewer than two complete runs. ``name``
