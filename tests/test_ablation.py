@@ -326,12 +326,13 @@ def test_fresh_seeds_speak_for_themselves():
     for seed, loss in zip(ablations.FRESH_SEEDS, [0.10, 0.21, 0.17], strict=False):
         curves = {"validation_loss": [loss], "test_accuracy": [0.8]}
         put(RUNS[f"ablations/spectral/newton-schulz-k1/seed-{seed}"], curves)
-    first, second = ablation.fresh_seeds().split(" With five inner steps ")
+    first, second = ablation.fresh_seeds().split(" Five inner steps ")
     assert first == (
-        'With 3 seeds that had no part in choosing it, `norm="newton-schulz"` is better than the '
-        "default ball (validation loss −0.034 ± 0.002, test accuracy +3.4 ± 0.2 points)."
+        "Trained with three seeds that had no part in choosing it, the spectral ball "
+        '(`norm="newton-schulz"`) is better than the default one (validation loss −0.034 ± 0.002, '
+        "test accuracy +3.4 ± 0.2 points)."
     )
-    assert second.startswith("the spectral ball cannot be told from `inner_steps=1` in it (")
+    assert second.startswith("in it cannot be told from one (validation loss +0.016 ± 0.125")
 
 
 def test_what_to_avoid_is_adjusted_too():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fwrnn_core import fairness
+from fwrnn_core import ablation, fairness
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.experiments import fair
 from fwrnn_core.fairness.final import equal_names, gradients
@@ -143,3 +143,14 @@ def test_the_pictures_caption_is_true_of_its_run() -> None:
     walked = end(12)
     assert walked < end(1), "with the same radius"
     assert end(1, 0.2) < walked, "with smaller steps"
+
+
+def test_the_spectral_ball_does_as_well_with_one_inner_step() -> None:
+    series, ball = ablation.Series("spectral", "ball"), "newton-schulz"
+    tests = [
+        fairness.paired(series.losses(ball), series.losses(other))
+        for other in ("default", f"{ball}-k1")
+    ]
+    assert [(test.n, test.side) for test in tests] == [(6, -1), (6, 0)]
+    accuracy = series.compare(ball).rounded(1)
+    assert TEXT.count(f"({tests[0].rounded(3)}; test accuracy {accuracy} points). *K* = 1") == 1

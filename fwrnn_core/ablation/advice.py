@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fwrnn_core.ablation.series import Series
-from fwrnn_core.ablation.words import predicate
+from fwrnn_core.ablation.words import counted, predicate
 from fwrnn_core.evidence import Evidence
 from fwrnn_core.fairness import Paired, estimate, paired, pooled_p, signed
 from fwrnn_core.reports import listed, markdown_table, same_machine, seconds_per_epoch
@@ -237,19 +237,23 @@ def verdict(made: Sequence[Decision]) -> str:
 def fresh_seeds(evidence: Evidence | None = None) -> str:
     """What the runs with seeds of their own say of the spectral ball and of K = 1 in it, in two
     sentences; empty where fewer than two seeds have both runs."""
-    series, said = Series("spectral", "ball", evidence=evidence or Evidence()), []
+    series, said, seeds = Series("spectral", "ball", evidence=evidence or Evidence()), [], 0
     ball = "newton-schulz"
-    for other, name in (("default", "the default ball"), (f"{ball}-k1", "`inner_steps=1` in it")):
+    for verb, other in (("is", "default"), ("are", f"{ball}-k1")):
         test = paired(series.losses(ball), series.losses(other))
         if test.n < 2:
             return ""
-        found = {-1: "is better than", 1: "is worse than", 0: "cannot be told from"}[test.side]
-        said.append(
-            f"{found} {name} (validation loss {test.rounded(3)}, test accuracy "
-            f"{series.compare(ball, other).rounded(1)} points)"
-        )
-    start = f'With {test.n} seeds that had no part in choosing it, `norm="{ball}"` {said[0]}.'
-    return f"{start} With five inner steps the spectral ball {said[1]}."
+        seeds = test.n
+        found = {-1: f"{verb} better than", 1: f"{verb} worse than", 0: "cannot be told from"}
+        numbers = f"validation loss {test.rounded(3)}, test accuracy "
+        numbers += f"{series.compare(ball, other).rounded(1)} points"
+        said.append((found[test.side], numbers))
+    (default, against_default), (one, against_one) = said
+    return (
+        f"Trained with {counted(seeds, 'seed')} that had no part in choosing it, the spectral ball "
+        f'(`norm="{ball}"`) {default} the default one ({against_default}). Five inner steps in it '
+        f"{one} one ({against_one})."
+    )
 
 
 def gain_and_cost(made: Decision, setting: str, name: str) -> str:
