@@ -118,7 +118,9 @@ class Decision:
 
     def row(self) -> list[str]:
         """The decision's row in :func:`advice`."""
-        link, taken = f"{{doc}}`{self.argument} <{self.page}>`", self.taken
+        # A long name may break after its underscore; the table would be wider than the page.
+        name, taken = self.argument.replace("_", "_\N{ZERO WIDTH SPACE}"), self.taken
+        link = f"{{doc}}`{name} <{self.page}>`"
         if taken is None:
             return [link, "not run yet", *["–"] * 4]
         default = " (the default)" if taken == self.series.base else ""
